@@ -1,0 +1,171 @@
+"""The command line of the audio-video emotion system: ``python -m examples.aver COMMAND``."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+
+from examples.aver.recipe import Recipe
+from mrpnkit.errors import MrpnkitError
+
+app = typer.Typer(
+    name="python -m examples.aver",
+    help="Audio-video emotion recognition with the multi-modal Residual Perceptron Network.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+console = Console(highlight=False)
+
+Data = Annotated[
+    Path | None,
+    typer.Option("--data", help="Folder of a data set (RAVDESS). Without it: movies drawn by code.", show_default=False),
+]
+Out = Annotated[Path, typer.Option("--out", help="Folder that everything is written to.")]
+Network = Annotated[
+    Literal["am", "vm", "n0", "n1", "n2"], typer.Option("--network", help="Audio alone, video alone, N0, N1, N2.")
+]
+FoldNumber = Annotated[int, typer.Option("--fold", min=1, help="Which fold's actors are tested, from 1.")]
+Folds = Annotated[int | None, typer.Option("--folds", min=3, help="Number of folds; default: pairs of actors.")]
+Seed = Annotated[int, typer.Option("--seed", help="Of weights, order and augmentation.")]
+
+
+@app.command()
+def demo(
+    data: Data = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Default: runs/aver-demo, or runs/aver for --data.")] = None,
+    small: Annotated[bool, typer.Option("--small", help="Fewer clips, folds and epochs: does everything work?")] = False,
+) -> None:
+    """The whole comparison: one modality alone against N0, N1 and N2, in one command.
+
+    Without --data it runs on an embedded corpus of drawn faces and speech-like sound and takes minutes;
+    with --data it runs the full table on your data set, which takes longer, and says how much.
+
+    Examples:
+        python -m examples.aver demo
+        python -m examples.aver demo --data /path/to/ravdess
+    """
+    from examples.aver.demo import run_demo
+
+    run_demo(data, out or Path("runs") / ("aver" if data else "aver-demo"), console, small=small)
+
+
+@app.command()
+def prepare(data: Data = None, out: Out = Path("runs/aver")) -> None:
+    """Computes the features of every clip, once, into OUT/corpus.
+
+    Example: python -m examples.aver prepare --data /path/to/ravdess --out runs/ravdess
+    """
+    from examples.aver.demo import open_corpus
+
+    corpus, seconds = open_corpus(data, out, console)
+    console.print(f"{corpus!r}, {seconds:.0f} s")
+
+
+@app.command()
+def train(
+    network: Network = "n2",
+    data: Data = None,
+    out: Out = Path("runs/aver"),
+    fold: FoldNumber = 1,
+    folds: Folds = None,
+    seed: Seed = 0,
+    epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Default: the recipe's.")] = None,
+) -> None:
+    """Trains one network on one fold and tests it on the fold's actors; goes on where it was stopped.
+
+    Example: python -m examples.aver train --network n2 --fold 3 --data /path/to/ravdess
+    """
+    from examples.aver.demo import open_corpus, number_of_folds
+    from examples.aver.job import Job, run_job
+
+    corpus, _ = open_corpus(data, out, console)
+    recipe = Recipe() if epochs is None else replace(Recipe(), epochs=epochs)
+    job = Job(out / "corpus", out, network, fold - 1, folds or number_of_folds(corpus), seed, recipe)
+    if fold > job.folds:
+        raise typer.BadParameter(f"there are {job.folds} folds; {fold} is none of them", param_hint="--fold")
+    result = run_job(job, progress_bar=console.is_terminal)
+    _print_metrics(result["metrics"], f"{network}, test actors {', '.join(result['test_actors'])}")
+    console.print(f"Run: {job.folder}", soft_wrap=True)
+
+
+@app.command()
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="Folder of a run, such as runs/aver/n2/fold-01/seed-0.")],
+    part: Annotated[Literal["test", "validation", "train"], typer.Option("--part", help="Which actors.")] = "test",
+    data: Annotated[Path | None, typer.Option("--corpus", help="Prepared corpus; default: that of the run.")] = None,
+) -> None:
+    """Evaluates a trained run: the fusion and every branch.
+
+    Example: python -m examples.aver evaluate runs/aver/n2/fold-01/seed-0 --part validation
+    """
+    from examples.aver.job import evaluate_run
+
+    evaluation, actors = evaluate_run(run, part, data)
+    _print_metrics(evaluation.metrics, f"{part} actors {', '.join(actors)}, {len(evaluation.rows)} clips")
+
+
+@app.command()
+def table(
+    data: Data = None,
+    out: Out = Path("runs/aver"),
+    folds: Folds = None,
+    only_folds: Annotated[int | None, typer.Option("--only-folds", min=1, help="Only the first so many folds.")] = None,
+    seeds: Annotated[int, typer.Option("--seeds", min=1, help="How many seeds, from 0; folds are their means.")] = 1,
+    workers: Annotated[int | None, typer.Option("--workers", min=1, help="Trainings at once; default: cores.")] = None,
+    epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Default: the recipe's.")] = None,
+    result: Annotated[Path | None, typer.Option("--result", help="Also write a result file (JSON).")] = None,
+) -> None:
+    """AM, VM, N0, N1 and N2 over all folds: table, paired differences, figures.
+
+    Finished trainings are skipped, so it can be stopped and started again.
+
+    Example: python -m examples.aver table --data /path/to/ravdess --out runs/ravdess
+    """
+    from examples.aver.demo import open_corpus, number_of_folds
+    from examples.aver.table import run_table
+
+    corpus, seconds = open_corpus(data, out, console)
+    run_table(
+        out / "corpus",
+        out,
+        Recipe() if epochs is None else replace(Recipe(), epochs=epochs),
+        console,
+        title=corpus.about["source"],
+        folds=folds or number_of_folds(corpus),
+        only_folds=only_folds,
+        seeds=range(seeds),
+        workers=workers,
+        result=result,
+        prepare_seconds=seconds,
+    )
+
+
+def _print_metrics(metrics: dict[str, float], title: str) -> None:
+    from rich.table import Table
+
+    shown = Table(title=title, title_justify="left")
+    names = ("accuracy", "uar", "macro_f1", "loss")
+    shown.add_column("head")
+    for name in names:
+        shown.add_column(name, justify="right")
+    for head in dict.fromkeys(key.split("/")[1] for key in metrics if "/" in key):
+        shown.add_row(head, *(f"{metrics[f'emotion/{head}/{name}']:.3f}" for name in names))
+    console.print(shown)
+
+
+def main() -> None:
+    """Runs the command; a user's mistake is told in a sentence, with exit code 2, not as a traceback."""
+    try:
+        app(prog_name="python -m examples.aver")
+    except MrpnkitError as error:
+        Console(stderr=True, highlight=False).print(f"[red]Error:[/red] {error}", soft_wrap=True, markup=True)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,108 @@
+"""The comparison of networks over folds: what has been measured, its table and its figures."""
+
+import statistics
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from rich.table import Table
+from scipy import stats
+
+from examples.aver.recipe import NETWORKS, TARGET
+from mrpnkit.report import Figure
+
+LABELS = {"am": "AM", "vm": "VM", "n0": "N0", "n1": "N1", "n2": "N2 (MRPN)"}
+PAIRS = (("n1", "n0"), ("n2", "n0"), ("n2", "n1"))
+
+
+class Difference(NamedTuple):
+    """Mean of paired differences over folds, with the ends of its 95 % interval (Student's t)."""
+
+    mean: float
+    low: float
+    high: float
+
+
+class Comparison(NamedTuple):
+    """Test accuracy by network and fold (a mean over seeds), folds in order."""
+
+    folds: tuple[str, ...]
+    accuracy: dict[str, list[float]]
+
+    @classmethod
+    def of(cls, results: Sequence[dict[str, Any]]) -> "Comparison":
+        """Collects the results of jobs; every network must have every fold."""
+        folds = tuple(dict.fromkeys(result["fold"] for result in results))
+        accuracy = {}
+        for network in (n for n in NETWORKS if any(result["network"] == n for result in results)):
+            accuracy[network] = [
+                statistics.fmean(
+                    result["metrics"][f"{TARGET}/fused/accuracy"]
+                    for result in results
+                    if (result["network"], result["fold"]) == (network, fold)
+                )
+                for fold in folds
+            ]
+        return cls(folds, accuracy)
+
+    def mean(self, network: str) -> float:
+        """Mean accuracy over folds."""
+        return statistics.fmean(self.accuracy[network])
+
+    def difference(self, first: str, second: str) -> Difference:
+        """Paired difference of two networks, first − second."""
+        return paired_difference(self.accuracy[first], self.accuracy[second])
+
+    @property
+    def best(self) -> str:
+        """The better of N1 and N2 by mean accuracy."""
+        return max((n for n in ("n1", "n2") if n in self.accuracy), key=self.mean)
+
+    def folds_not_below_single(self) -> int:
+        """On how many folds the better of N1 and N2 is not below the better of AM and VM."""
+        singles = [max(pair) for pair in zip(self.accuracy["am"], self.accuracy["vm"], strict=True)]
+        return sum(fused >= single for fused, single in zip(self.accuracy[self.best], singles, strict=True))
+
+    def figures(self) -> dict[str, Figure]:
+        """Means over folds as fractions, and what the better of N1 and N2 gains over N0."""
+        figures = {network: Figure.mean(values, "fraction") for network, values in self.accuracy.items()}
+        figures["best"] = figures[self.best]
+        gains = [b - n for b, n in zip(self.accuracy[self.best], self.accuracy["n0"], strict=True)]
+        figures["best_minus_n0"] = Figure.mean(gains, "fraction")
+        figures["folds_not_below_single"] = Figure(self.folds_not_below_single(), f"of {len(self.folds)}")
+        return figures
+
+    def table(self, title: str) -> Table:
+        """Accuracy in per cent: a row a network, a column a fold, then mean and standard deviation over folds."""
+        table = Table(title=title, title_justify="left", caption_justify="left")
+        table.add_column("network")
+        for fold in self.folds:
+            table.add_column(f"A{fold}", justify="right")
+        table.add_column("mean ± sd", justify="right")
+        for network, values in self.accuracy.items():
+            spread = statistics.stdev(values) if len(values) > 1 else 0.0
+            cells = [f"{100 * value:.1f}" for value in values]
+            table.add_row(LABELS[network], *cells, f"{100 * statistics.fmean(values):.1f} ± {100 * spread:.1f}")
+        return table
+
+    def differences(self) -> Table:
+        """Paired differences in points, with 95 % intervals over folds."""
+        table = Table(title="Paired differences over folds, in points", title_justify="left")
+        for column in ("difference", "mean", "95 % interval", "established"):
+            table.add_column(column, justify="left" if column == "difference" else "right")
+        for first, second in PAIRS:
+            if first in self.accuracy and second in self.accuracy:
+                mean, low, high = self.difference(first, second)
+                established = "yes" if low > 0 or high < 0 else "no"
+                name = f"{first.upper()} − {second.upper()}"
+                table.add_row(name, f"{100 * mean:+.1f}", f"{100 * low:+.1f} … {100 * high:+.1f}", established)
+        return table
+
+
+def paired_difference(first: Sequence[float], second: Sequence[float], *, confidence: float = 0.95) -> Difference:
+    """Mean of first − second over pairs and its interval by Student's t; the interval of one pair is unbounded."""
+    gains = [a - b for a, b in zip(first, second, strict=True)]
+    mean = statistics.fmean(gains)
+    if len(gains) < 2:
+        return Difference(mean, float("-inf"), float("inf"))
+    reach = stats.t.ppf((1 + confidence) / 2, len(gains) - 1) * statistics.stdev(gains) / len(gains) ** 0.5
+    return Difference(mean, mean - float(reach), mean + float(reach))

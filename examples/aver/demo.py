@@ -1,0 +1,68 @@
+"""The main job in one command: data, comparison, figures, and what to do next."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+
+from examples.aver.clips import Clip
+from examples.aver.prepare import Features, prepare
+from examples.aver.recipe import Recipe
+from mrpnkit.data import Corpus
+
+FEATURES = Features()
+
+
+def open_corpus(data: Path | None, out: Path, console: Console, *, small: bool = False) -> tuple[Corpus, float]:
+    """The corpus of a data set, prepared in ``out/corpus`` if it is not yet; and the seconds that took."""
+    start = time.perf_counter()
+    clips, source = read_clips(data, small=small)
+    corpus = prepare(clips, out / "corpus", FEATURES, console, source=source)
+    return corpus, time.perf_counter() - start
+
+
+def read_clips(data: Path | None, *, small: bool = False) -> tuple[Sequence[Clip], str]:
+    """Clips of a RAVDESS folder, or of the synthetic corpus where there is none; and the name of the source."""
+    if data is not None:
+        from examples.aver.ravdess import read_ravdess
+
+        return read_ravdess(data), "RAVDESS landmarks + speech"
+    from examples.aver.synthetic import synthetic_clips
+
+    return synthetic_clips(), "synthetic faces + voices"
+
+
+def number_of_folds(corpus: Corpus) -> int:
+    """A fold for every pair of actors."""
+    return max(3, len(np.unique(corpus.groups["actor"])) // 2)
+
+
+def run_demo(data: Path | None, out: Path, console: Console, *, small: bool) -> None:
+    """Prepares, compares, draws, and says what to do next."""
+    from examples.aver.table import run_table
+
+    if data is None:
+        console.print("No data set was given: faces and voices are made by code (the embedded default).")
+    corpus, seconds = open_corpus(data, out, console, small=small)
+    recipe = Recipe()
+    if data is None:
+        recipe = replace(recipe, epochs=2 if small else 12)
+    run_table(
+        out / "corpus",
+        out,
+        recipe,
+        console,
+        title=str(corpus.about["source"]),
+        folds=number_of_folds(corpus),
+        only_folds=None if data is not None else 1 if small else 3,
+        prepare_seconds=seconds,
+    )
+    console.print(
+        f"\nEverything is in {out}. Next: your own data, make aver DATA=/path/to/ravdess (see docs/aver.md for the "
+        "layouts it reads), or look at one run, .venv/bin/python -m examples.aver evaluate "
+        f"{out / 'n2' / 'fold-01' / 'seed-0'}.",
+        soft_wrap=True,
+    )

@@ -1,0 +1,175 @@
+"""One training of the comparison: a network on a fold with a seed, from an open corpus to a tested model."""
+
+import json
+import resource
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate.utils import set_seed
+
+from examples.aver.recipe import TARGET, Recipe, augmentation, build_model, modalities_of, objective_for
+from mrpnkit.data import Corpus, CorpusDataset, Fold, group_folds, loader
+from mrpnkit.errors import TrainingError
+from mrpnkit.report import write_json
+from mrpnkit.train import Evaluation, Trainer, evaluate, load_weights
+from mrpnkit.train.state import BEST, LAST
+
+RUN, TEST, SCORES = "run.json", "test.json", "test.npz"
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is trained: a network of the comparison, on one of the folds, with a seed."""
+
+    corpus: Path
+    out: Path
+    network: str
+    fold: int
+    folds: int
+    seed: int
+    recipe: Recipe
+
+    @property
+    def folder(self) -> Path:
+        """Where this job's run lies."""
+        return self.out / self.network / f"fold-{self.fold + 1:02d}" / f"seed-{self.seed}"
+
+    def description(self) -> dict[str, Any]:
+        """Everything that decides the result, as it is stored in ``run.json``."""
+        return {
+            "corpus": self.corpus.name,
+            "network": self.network,
+            "fold": self.fold,
+            "folds": self.folds,
+            "seed": self.seed,
+            "recipe": asdict(self.recipe),
+        }
+
+    def done(self) -> dict[str, Any] | None:
+        """The test figures of a finished run, or None.
+
+        Raises:
+            TrainingError: the folder holds a run that was made with other settings.
+        """
+        if (self.folder / RUN).is_file():
+            stored = json.loads((self.folder / RUN).read_text(encoding="utf-8"))
+            wanted = json.loads(json.dumps(self.description()))
+            differing = sorted(key for key in wanted if stored.get(key) != wanted[key])
+            if differing:
+                raise TrainingError(
+                    f"{self.folder} holds a run with another {', '.join(differing)}. Give another --out, or remove it."
+                )
+        if not (self.folder / TEST).is_file():
+            return None
+        result: dict[str, Any] = json.loads((self.folder / TEST).read_text(encoding="utf-8"))
+        return result
+
+
+def actor_folds(corpus: Corpus, folds: int) -> list[Fold]:
+    """Actor-disjoint folds with balanced sexes; the actors of the next fold serve for validation."""
+    return group_folds(
+        corpus.groups["actor"], folds, strata=corpus.groups["sex"], labels=corpus.targets[TARGET].tolist()
+    )
+
+
+def run_job(job: Job, *, progress_bar: bool = False) -> dict[str, Any]:
+    """Trains, selects on the validation actors, tests on the test actors once, and writes the run's folder.
+
+    A run that was killed goes on where it was; one that is finished is only read.
+    """
+    finished = job.done()
+    if finished is not None:
+        return finished
+    start = time.perf_counter()
+    corpus = Corpus.open(job.corpus)
+    fold = actor_folds(corpus, job.folds)[job.fold]
+    job.folder.mkdir(parents=True, exist_ok=True)
+    write_json(job.folder / RUN, job.description())
+    trainer, objective = make_trainer(job, corpus, fold)
+    trainer.fit(keep=job.recipe.keep, progress_bar=progress_bar)
+    test = loader(CorpusDataset(corpus, fold.test, modalities=modalities_of(job.network)), 64)
+    evaluation = evaluate(trainer.plain_model, test, objective)
+    evaluation.save(job.folder / SCORES)
+    result = {
+        "network": job.network,
+        "fold": fold.name,
+        "seed": job.seed,
+        "test_actors": list(fold.test_groups),
+        "validation_actors": list(fold.validation_groups),
+        "selected_epoch": trainer.progress.best_epoch + 1 if job.recipe.keep == "best" else trainer.progress.epoch,
+        "metrics": evaluation.metrics,
+        "seconds": sum(report.seconds for report in trainer.history),
+        "wall_seconds": time.perf_counter() - start,
+        "peak_gib": peak_memory_gib(),
+    }
+    write_json(job.folder / TEST, result)
+    return result
+
+
+def make_trainer(job: Job, corpus: Corpus, fold: Fold) -> tuple[Trainer, Any]:
+    """The trainer of a job, not yet started, and its objective."""
+    recipe = job.recipe
+    set_seed(job.seed)
+    modalities = modalities_of(job.network)
+    model = build_model(job.network, corpus, recipe)
+    objective = objective_for(corpus, recipe)
+    train = loader(
+        CorpusDataset(
+            corpus,
+            fold.train,
+            modalities=modalities,
+            augmentation=augmentation(corpus, fold, recipe, modalities),
+            seed=job.seed,
+        ),
+        recipe.batch_size,
+        shuffle_seed=job.seed,
+    )
+    validation = loader(CorpusDataset(corpus, fold.validation, modalities=modalities), 64)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+    scheduler = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, recipe.learning_rate, total_steps=len(train) * recipe.epochs, pct_start=recipe.warm_up
+    )
+    trainer = Trainer(
+        model,
+        objective,
+        train,
+        validation,
+        optimizer=optimizer,
+        scheduler=scheduler,
+        epochs=recipe.epochs,
+        clip_norm=recipe.clip_norm,
+        monitor=f"{TARGET}/fused/{recipe.select_by}",
+        folder=job.folder,
+    )
+    return trainer, objective
+
+
+def peak_memory_gib() -> float:
+    """Largest memory that this process has had, in GiB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**30 if sys.platform == "darwin" else peak / 2**20
+
+
+def evaluate_run(run: Path, part: str, corpus_folder: Path | None = None) -> tuple[Evaluation, tuple[str, ...]]:
+    """Evaluates a finished run's kept weights on one of its parts; returns also the actors of that part.
+
+    Raises:
+        TrainingError: no finished run in the folder.
+    """
+    if not (run / TEST).is_file():
+        raise TrainingError(f"{run} holds no finished run: it has no {TEST}. Runs lie in OUT/NETWORK/fold-NN/seed-N.")
+    stored = json.loads((run / RUN).read_text(encoding="utf-8"))
+    folder = corpus_folder or run.parents[2] / stored["corpus"]
+    recipe = Recipe(**{k: tuple(v) if isinstance(v, list) else v for k, v in stored["recipe"].items()})
+    corpus = Corpus.open(folder)
+    fold = actor_folds(corpus, stored["folds"])[stored["fold"]]
+    rows = {"train": fold.train, "validation": fold.validation, "test": fold.test}[part]
+    model = build_model(stored["network"], corpus, recipe)
+    load_weights(run / (BEST if recipe.keep == "best" else LAST), model)
+    batches = loader(CorpusDataset(corpus, rows, modalities=modalities_of(stored["network"])), 64)
+    actors = tuple(dict.fromkeys(corpus.groups["actor"][rows].tolist()))
+    return evaluate(model, batches, objective_for(corpus, recipe)), actors

@@ -1,0 +1,102 @@
+"""From clips to a corpus folder: features of every face and voice, computed once, in parallel."""
+
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, field
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
+
+from examples.aver.clips import EMOTIONS, Clip
+from examples.aver.landmarks import LandmarkFeatures
+from examples.aver.recipe import TARGET
+from examples.aver.speech import SpeechFeatures
+from mrpnkit.data import Corpus, CorpusWriter
+from mrpnkit.errors import CorpusError
+
+
+@dataclass(frozen=True)
+class Features:
+    """How the two modalities are described: ``video`` from facial landmarks, ``audio`` from speech."""
+
+    video: LandmarkFeatures = field(default_factory=LandmarkFeatures)
+    audio: SpeechFeatures = field(default_factory=SpeechFeatures)
+    fps: float = 29.97
+
+
+class _Steps(NamedTuple):
+    video: NDArray[np.float32]
+    audio: NDArray[np.float32]
+
+
+def prepare(clips: Sequence[Clip], folder: Path, features: Features, console: Console, *, source: str) -> Corpus:
+    """Makes the corpus folder, or opens it if it was made from the same clips with the same features.
+
+    A modality that a clip lacks has no steps. An older corpus of other clips or features is replaced.
+
+    Args:
+        clips: of a reader, in order.
+        folder: of the corpus.
+        features: what is computed.
+        console: where progress is shown.
+        source: the data set's name, as it is stored with the corpus.
+
+    Raises:
+        CorpusError: no clips, or a file that cannot be read (named in the text).
+    """
+    if not clips:
+        raise CorpusError("There are no clips to prepare.")
+    about = json.loads(
+        json.dumps({"source": source, "clips": [clip.id for clip in clips], "features": asdict(features)})
+    )
+    if folder.exists():
+        corpus = Corpus.open(folder)
+        if corpus.about == about:
+            return corpus
+        console.print(f"{folder} was prepared from other clips or features; it is made anew.")
+        shutil.rmtree(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    rates = {
+        "video": features.fps / features.video.pool,
+        "audio": 1 / (features.audio.mel.hop_seconds),
+    }
+    with (
+        CorpusWriter(folder, classes={TARGET: EMOTIONS}, rates=rates, about=about) as writer,
+        ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn"), initializer=_one_thread) as pool,
+    ):
+        steps = pool.map(_describe, clips, [features] * len(clips), chunksize=8)
+        shown = track(
+            zip(clips, steps, strict=True), f"preparing {source}", len(clips), console=console, transient=True
+        )
+        for clip, (video, audio) in shown:
+            writer.add(
+                clip.id,
+                {"video": video, "audio": audio},
+                {TARGET: clip.emotion},
+                {"actor": clip.actor, "sex": clip.sex, **_attributes(clip)},
+            )
+    console.print(f"Prepared {len(clips)} clips of {source} in {folder}.")
+    return Corpus.open(folder)
+
+
+def _attributes(clip: Clip) -> dict[str, Any]:
+    return {name: str(value) for name, value in clip.attributes.items()}
+
+
+def _describe(clip: Clip, features: Features) -> _Steps:
+    landmarks = clip.landmarks()
+    return _Steps(features.video(landmarks.points, landmarks.fps), features.audio(clip.speech()))
+
+
+def _one_thread() -> None:
+    import torch
+
+    torch.set_num_threads(1)

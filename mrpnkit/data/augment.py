@@ -1,0 +1,76 @@
+"""Augmentation in time and of steps: what is drawn anew each time a training sample is read.
+
+Three kinds, each for one modality on its own: a *window* decides which steps of a sample are read at all, a *change*
+alters the steps that were read, and *pairing* takes a modality from another sample. Everything is drawn from the
+generator that is passed, so that a sample's augmentation depends on the seed, the epoch and the sample alone.
+"""
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mrpnkit.data.corpus import Window
+from mrpnkit.errors import InputError
+
+
+
+class Change(Protocol):
+    """Alters the steps of one sample: (T, ...) → (T', ...), with randomness from ``generator`` only."""
+
+    def __call__(self, steps: Tensor, generator: np.random.Generator) -> Tensor: ...
+
+
+class RandomSlice:
+    """A random slice of a sample, of at least ``seconds`` (section 3.3, items 2 and 4 of the paper).
+
+    The length is drawn evenly between the least and the whole, the start evenly among those that fit; a sample that
+    is no longer than the least is taken whole.
+
+    Args:
+        seconds: the least duration; the paper's is 1.
+        rate: steps a second of the modality.
+        share: probability that a sample is sliced at all.
+    """
+
+    def __init__(self, seconds: float, rate: float, *, share: float = 1.0) -> None:
+        if not (seconds > 0 and rate > 0 and 0 <= share <= 1):
+            raise InputError(
+                f"RandomSlice: seconds {seconds} and rate {rate} must be above 0, share {share} within 0 to 1."
+            )
+        self.least = max(1, round(seconds * rate))
+        self.share = share
+
+    def draw(self, length: int, generator: np.random.Generator) -> Window:
+        """First step and the step after the last, within a sample of ``length`` steps."""
+        if length <= self.least or (self.share < 1 and generator.random() >= self.share):
+            return 0, length
+        size = int(generator.integers(self.least, length, endpoint=True))
+        start = int(generator.integers(0, length - size, endpoint=True))
+        return start, start + size
+
+
+class ClassPairing:
+    """Takes every modality but the first from another sample with the same label (section 1.4, item 2 of the paper).
+
+    Args:
+        labels: label of each candidate.
+        rows: corpus row of each candidate; give those of the training part only, so that nothing crosses a split.
+        share: probability that a modality is taken from another sample.
+    """
+
+    def __init__(self, labels: NDArray[np.int64], rows: NDArray[np.int64], *, share: float = 1.0) -> None:
+        if len(labels) != len(rows) or not 0 <= share <= 1:
+            raise InputError(f"ClassPairing: {len(labels)} labels for {len(rows)} rows, share {share}.")
+        self.share = share
+        self._label_of = dict(zip(rows.tolist(), labels.tolist(), strict=True))
+        self._rows_of = {label: rows[labels == label] for label in sorted(set(labels.tolist()))}
+
+    def draw(self, row: int, generator: np.random.Generator) -> int:
+        """The row that the modality is taken from; ``row`` itself with probability 1 − share."""
+        if row not in self._label_of:
+            raise InputError(f"ClassPairing: row {row} is none of the candidates; pair within the training part only.")
+        if generator.random() >= self.share:
+            return row
+        return int(generator.choice(self._rows_of[self._label_of[row]]))

@@ -1,0 +1,289 @@
+"""A corpus: samples with ragged modalities, targets and groups, in memory or memory-mapped on disk.
+
+On disk a corpus is a folder::
+
+    corpus.json         format, modalities (type, shape of a step, steps a second), targets, groups
+    samples.csv         a row a sample: id, one column for each target and each group
+    NAME.steps.npy      all steps of a modality, one after another (memory-mapped when opened)
+    NAME.lengths.npy    how many of them belong to each sample; 0 where the sample lacks the modality
+
+Reading a slice of a sample touches only its bytes. A folder appears whole or not at all.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mrpnkit.errors import CorpusError, InputError
+from mrpnkit.sequences import Sequences
+
+FORMAT = 1
+Window = tuple[int, int]
+"""First step and the step after the last, within a sample."""
+
+
+class Modality(NamedTuple):
+    """All steps (S, ...) of a modality, the length of each sample (n,), and the steps a second, if they have a time."""
+
+    steps: NDArray[Any]
+    lengths: NDArray[np.int64]
+    rate: float | None = None
+
+
+class Corpus:
+    """Samples by row. Made by :meth:`from_arrays`, :meth:`open`, or :class:`mrpnkit.data.CorpusWriter`.
+
+    Attributes:
+        ids: a unique name of each sample.
+        modalities: by name, in declared order.
+        targets: by name, (n,): int64 labels, where −1 is missing, or float32 values, where NaN is missing.
+        classes: names of the classes of those targets that have labels.
+        groups: by name, (n,) strings: what must not be split, such as the actor, or must be balanced, such as the sex.
+        about: where it comes from and how it was made, as plain data.
+    """
+
+    def __init__(
+        self,
+        ids: Sequence[str],
+        modalities: Mapping[str, Modality],
+        targets: Mapping[str, NDArray[Any]],
+        *,
+        classes: Mapping[str, Sequence[str]] | None = None,
+        groups: Mapping[str, Sequence[str]] | None = None,
+        about: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.ids = list(ids)
+        self.about = dict(about or {})
+        self.modalities = dict(modalities)
+        self.targets = dict(targets)
+        self.classes = {name: list(names) for name, names in (classes or {}).items()}
+        self.groups = {name: np.asarray(list(values), dtype=np.str_) for name, values in (groups or {}).items()}
+        self._check()
+        self._starts = {name: np.cumsum(m.lengths) - m.lengths for name, m in self.modalities.items()}
+
+    @classmethod
+    def from_arrays(
+        cls,
+        modalities: Mapping[str, NDArray[Any] | Tensor | Sequence[NDArray[Any] | Tensor]],
+        targets: Mapping[str, Sequence[Any] | NDArray[Any] | Tensor],
+        *,
+        ids: Sequence[str] | None = None,
+        groups: Mapping[str, Sequence[Any]] | None = None,
+        classes: Mapping[str, Sequence[str]] | None = None,
+        rates: Mapping[str, float] | None = None,
+    ) -> "Corpus":
+        """A corpus in memory.
+
+        Args:
+            modalities: for each either one array (n, ...), a vector a sample, or a list of n arrays (T_i, ...), a
+                sequence a sample; T_i = 0 where a sample lacks the modality.
+            targets: for each n labels: integers or class names (a classification), or floats (a regression).
+            ids: names of the samples; by default ``"0"``, ``"1"``, ….
+            groups: for each n values, such as the actor of each sample.
+            classes: order of the class names; by default sorted, or 0 … largest label.
+            rates: steps a second, for modalities that have a time.
+
+        Raises:
+            InputError: numbers of samples that differ, shapes that differ within a modality, NaN in a feature.
+
+        >>> corpus = Corpus.from_arrays(
+        ...     {"audio": [np.zeros((3, 2)), np.ones((5, 2))], "age": np.array([[20.0], [30.0]])},
+        ...     {"emotion": ["calm", "happy"]},
+        ... )
+        >>> len(corpus), corpus.modalities["audio"].lengths.tolist(), corpus.targets["emotion"].tolist()
+        (2, [3, 5], [0, 1])
+        """
+        first = next(iter(targets.values()), None)
+        if first is None:
+            raise InputError("Corpus.from_arrays was given no targets; expected a mapping such as {'emotion': labels}.")
+        names = list(ids) if ids is not None else [str(row) for row in range(len(first))]
+        parts = {
+            name: _modality(name, values, names, (rates or {}).get(name)) for name, values in modalities.items()
+        }
+        coded, found = {}, {}
+        for name, values in targets.items():
+            coded[name], labels = _target(name, values, (classes or {}).get(name))
+            if labels is not None:
+                found[name] = labels
+        text = {name: [str(value) for value in values] for name, values in (groups or {}).items()}
+        return cls(names, parts, coded, classes=found, groups=text)
+
+    @classmethod
+    def open(cls, folder: str | Path) -> "Corpus":
+        """Opens a corpus folder; steps are memory-mapped, not read.
+
+        Raises:
+            CorpusError: no such folder, no corpus in it, another format, files that are missing or do not fit.
+        """
+        from mrpnkit.data.table import read_table
+
+        folder = Path(folder)
+        description = folder / "corpus.json"
+        if not description.is_file():
+            raise CorpusError(
+                f"{folder} is no corpus: it has no corpus.json. A corpus is made by Corpus.save or CorpusWriter."
+            )
+        try:
+            about = json.loads(description.read_text(encoding="utf-8"))
+            if about["format"] != FORMAT:
+                raise CorpusError(
+                    f"{folder} has corpus format {about['format']!r}; this version reads format {FORMAT}. Prepare it anew."
+                )
+            modalities = {}
+            for name, entry in about["modalities"].items():
+                steps = np.load(folder / f"{name}.steps.npy", mmap_mode="r")
+                modalities[name] = Modality(steps, np.load(folder / f"{name}.lengths.npy"), entry["rate"])
+            ids, targets, classes, groups = read_table(folder / "samples.csv", about["targets"], about["groups"])
+            return cls(ids, modalities, targets, classes=classes, groups=groups, about=about["about"])
+        except (OSError, KeyError, ValueError, TypeError) as error:
+            if isinstance(error, CorpusError):
+                raise
+            raise CorpusError(f"{folder} cannot be opened as a corpus: {type(error).__name__}: {error}") from error
+
+    def save(self, folder: str | Path) -> Path:
+        """Writes the corpus folder; it must not exist yet. Returns its path."""
+        from mrpnkit.data.writer import CorpusWriter
+
+        rates = {name: modality.rate for name, modality in self.modalities.items()}
+        with CorpusWriter(folder, classes=self.classes, rates=rates, about=self.about) as writer:
+            for row, name in enumerate(self.ids):
+                writer.add(
+                    name,
+                    {modality: self.read(modality, row) for modality in self.modalities},
+                    {
+                        target: self.classes[target][values[row]] if target in self.classes and values[row] >= 0
+                        else (None if target in self.classes else float(values[row]))
+                        for target, values in self.targets.items()
+                    },
+                    {group: str(values[row]) for group, values in self.groups.items()},
+                )
+        return Path(folder)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __repr__(self) -> str:
+        parts = ", ".join(f"{name} {m.steps.dtype}{list(m.steps.shape[1:])}" for name, m in self.modalities.items())
+        return f"Corpus({len(self)} samples; {parts}; targets {list(self.targets)}; groups {list(self.groups)})"
+
+    def read(self, modality: str, row: int, window: Window | None = None) -> NDArray[Any]:
+        """Steps (T, ...) of one sample, or those of a window of it, as a view where the corpus is memory-mapped."""
+        start, length = int(self._starts[modality][row]), int(self.modalities[modality].lengths[row])
+        first, last = window or (0, length)
+        if not 0 <= first <= last <= length:
+            raise InputError(f"{modality!r} of sample {self.ids[row]!r} has {length} steps; no window {first}:{last}.")
+        return self.modalities[modality].steps[start + first : start + last]
+
+    def batch(self, modality: str, rows: NDArray[np.int64]) -> Sequences:
+        """Whole sequences of several samples, copied into one ragged batch."""
+        steps, lengths, _ = self.modalities[modality]
+        counts = lengths[rows]
+        if len(rows) and (counts == 1).all():
+            return Sequences(torch.from_numpy(steps[self._starts[modality][rows]]), torch.from_numpy(counts))
+        return join([self.read(modality, int(row)) for row in rows], like=steps)
+
+    def features(self, modality: str) -> int:
+        """Width of a flattened step."""
+        return int(np.prod(self.modalities[modality].steps.shape[1:], dtype=np.int64))
+
+    def labels(self, target: str) -> Tensor:
+        """(n,) labels or values of a target, as a tensor."""
+        return torch.from_numpy(self.targets[target])
+
+    def _check(self) -> None:
+        count = len(self.ids)
+        if not count:
+            raise CorpusError("The corpus is empty: it has no samples. Give at least one.")
+        if not self.modalities:
+            raise CorpusError("The corpus has no modality; give at least one.")
+        if len(set(self.ids)) != count:
+            twice = next(name for name in self.ids if self.ids.count(name) > 1)
+            raise CorpusError(f"The sample id {twice!r} stands more than once; ids must be unique.")
+        for name, modality in self.modalities.items():
+            total = int(modality.lengths.sum())
+            if len(modality.lengths) != count or total != len(modality.steps):
+                raise CorpusError(
+                    f"Modality {name!r}: {len(modality.lengths)} lengths that add up to {total}, for {count} samples "
+                    f"and {len(modality.steps)} steps. The numbers must agree."
+                )
+        for kind, columns in (("target", self.targets), ("group", self.groups)):
+            for name, values in columns.items():
+                if len(values) != count:
+                    raise CorpusError(f"The {kind} {name!r} has {len(values)} values for {count} samples.")
+
+
+def join(pieces: Sequence[NDArray[Any]], *, like: NDArray[Any]) -> Sequences:
+    """Pieces (T_i, ...) of one modality → a ragged batch that owns its memory; ``like`` gives type and step shape."""
+    lengths = torch.tensor([len(piece) for piece in pieces], dtype=torch.int64)
+    steps = np.concatenate(pieces) if pieces else np.empty((0, *like.shape[1:]), like.dtype)
+    return Sequences(torch.from_numpy(steps), lengths)
+
+
+def storable(name: str, sample: str, values: NDArray[Any] | Tensor) -> NDArray[Any]:
+    """Steps as they are stored: float64 as float32, finite, of a type that torch has."""
+    array = np.asarray(values)
+    if array.dtype == np.float64:
+        array = array.astype(np.float32)
+    if array.dtype.kind not in "fiub":
+        raise InputError(f"{name!r} of sample {sample!r} has type {array.dtype}; expected numbers.")
+    if array.ndim == 0:
+        raise InputError(f"{name!r} of sample {sample!r} is a scalar; expected steps of shape (T, ...).")
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        step = int(np.argwhere(~np.isfinite(array))[0][0])
+        raise InputError(
+            f"{name!r} of sample {sample!r} has NaN or infinity at step {step}. Mend the feature, or give the sample "
+            "no steps of this modality (an array of length 0), which marks it as missing."
+        )
+    return array
+
+
+def _modality(name: str, values: Any, ids: list[str], rate: float | None) -> Modality:
+    if len(values) != len(ids):
+        raise InputError(f"Modality {name!r} has {len(values)} samples, the targets have {len(ids)}.")
+    if isinstance(values, np.ndarray | Tensor):
+        array = np.asarray(values)
+        flat = array[:, None] if array.ndim == 1 else array
+        for row in _rows_not_finite(flat):
+            storable(name, ids[row], flat[row : row + 1])
+        return Modality(storable(name, ids[0], flat), np.ones(len(ids), dtype=np.int64), rate)
+    pieces = [storable(name, ids[row], piece) for row, piece in enumerate(values)]
+    shapes = {piece.shape[1:] for piece in pieces}
+    if len(shapes) != 1:
+        raise InputError(f"Modality {name!r} has steps of different shapes {sorted(shapes)}; all must have one shape.")
+    return Modality(np.concatenate(pieces), np.array([len(piece) for piece in pieces], dtype=np.int64), rate)
+
+
+def _rows_not_finite(array: NDArray[Any]) -> list[int]:
+    if array.dtype.kind != "f":
+        return []
+    return [int(row) for row in np.flatnonzero(~np.isfinite(array.reshape(len(array), -1)).all(axis=1))[:1]]
+
+
+def _target(name: str, values: Any, classes: Sequence[str] | None) -> tuple[NDArray[Any], list[str] | None]:
+    array = np.asarray(values)
+    if array.ndim != 1:
+        raise InputError(f"Target {name!r} has shape {array.shape}; expected one value a sample, (n,).")
+    if array.dtype.kind == "f":
+        return array.astype(np.float32), None
+    if array.dtype.kind in "iub":
+        labels = array.astype(np.int64)
+        names = list(classes) if classes else [str(c) for c in range(int(labels.max(initial=0)) + 1)]
+        wrong = np.flatnonzero((labels < -1) | (labels >= len(names)))
+        if len(wrong):
+            raise InputError(
+                f"Target {name!r}: label {labels[wrong[0]]} of sample {wrong[0]} is out of range; {len(names)} classes "
+                f"have labels 0 to {len(names) - 1}, and −1 means missing."
+            )
+        return labels, names
+    names = list(classes) if classes else sorted(set(array.tolist()))
+    place = {c: i for i, c in enumerate(names)}
+    unknown = sorted({str(value) for value in array.tolist()} - set(place))
+    if unknown:
+        raise InputError(f"Target {name!r}: classes {unknown} are not among the declared {names}.")
+    return np.array([place[str(value)] for value in array.tolist()], dtype=np.int64), names

@@ -1,0 +1,124 @@
+"""Folds: groups are never split, strata are balanced over the folds, and the same input gives the same folds."""
+
+import re
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mrpnkit.errors import SplitError
+
+Rows = NDArray[np.int64]
+
+
+class Fold(NamedTuple):
+    """Rows of the three parts of one fold, and the groups held out for validation and test."""
+
+    train: Rows
+    validation: Rows
+    test: Rows
+    validation_groups: tuple[str, ...]
+    test_groups: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """The test groups, as in ``1,2``: how tables call the fold."""
+        return ",".join(self.test_groups)
+
+
+def group_folds(
+    groups: Sequence[Any],
+    folds: int,
+    *,
+    strata: Sequence[Any] | None = None,
+    labels: Sequence[Any] | None = None,
+    seed: int | None = None,
+) -> list[Fold]:
+    """Divides groups into folds; each fold's part is tested once, the next fold's part serves for validation.
+
+    Within each stratum the groups are taken in natural order (``"2"`` before ``"10"``), or shuffled if a seed is
+    given, and dealt to the folds in runs of nearly equal length. With actors as groups and sexes as strata, ten folds
+    of 20 actors numbered by alternating sex are the pairs (1, 2), (3, 4) … (19, 20), as the paper has them.
+
+    Args:
+        groups: the group of each sample, such as its actor.
+        folds: how many, at least 3: one tests, one validates, the others train.
+        strata: the stratum of each sample, the same for all samples of a group, such as the actor's sex.
+        labels: the class of each sample; if given, every class must be in the training part of every fold.
+        seed: shuffles the groups.
+
+    Raises:
+        SplitError: fewer groups than folds, a group in two strata, a class that a training part lacks.
+
+    >>> [fold.name for fold in group_folds(["1", "2", "3", "4", "5", "6"], 3, strata=["m", "f"] * 3)]
+    ['1,2', '3,4', '5,6']
+    """
+    names = np.asarray([str(group) for group in groups])
+    kinds = np.asarray([str(stratum) for stratum in strata]) if strata is not None else np.full(len(names), "")
+    if len(kinds) != len(names) or (labels is not None and len(labels) != len(names)):
+        raise SplitError(f"group_folds: {len(names)} groups, but {len(kinds)} strata or {len(labels or [])} labels.")
+    stratum_of = _strata(names, kinds)
+    if folds < 3:
+        raise SplitError(f"group_folds: {folds} folds; at least 3 are needed: to test, to validate and to train.")
+    if len(stratum_of) < folds:
+        raise SplitError(
+            f"group_folds: {len(stratum_of)} groups cannot fill {folds} folds; a group is never split. Ask for at "
+            f"most {len(stratum_of)} folds, or give finer groups."
+        )
+    parts = _deal(stratum_of, folds, seed)
+    result = []
+    for number, tested in enumerate(parts):
+        validated = parts[(number + 1) % folds]
+        test, validation = np.isin(names, tested), np.isin(names, validated)
+        fold = Fold(
+            np.flatnonzero(~test & ~validation),
+            np.flatnonzero(validation),
+            np.flatnonzero(test),
+            tuple(sorted(validated, key=natural)),
+            tuple(sorted(tested, key=natural)),
+        )
+        if labels is not None:
+            _check_classes(fold, np.asarray(labels))
+        result.append(fold)
+    return result
+
+
+def natural(name: str) -> list[tuple[int, int, str]]:
+    """Sort key by which ``actor_2`` comes before ``actor_10``."""
+    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"(\d+)", name) if part]
+
+
+def _strata(names: NDArray[np.str_], kinds: NDArray[np.str_]) -> dict[str, str]:
+    stratum_of: dict[str, str] = {}
+    for name, kind in zip(names.tolist(), kinds.tolist(), strict=True):
+        if stratum_of.setdefault(name, kind) != kind:
+            raise SplitError(f"group_folds: group {name!r} stands in the strata {stratum_of[name]!r} and {kind!r}.")
+    return stratum_of
+
+
+def _deal(stratum_of: dict[str, str], folds: int, seed: int | None) -> list[list[str]]:
+    """Runs of groups for each fold; strata that do not divide evenly give their rest to the smallest folds."""
+    generator = None if seed is None else np.random.default_rng(seed)
+    parts: list[list[str]] = [[] for _ in range(folds)]
+    for stratum in sorted(set(stratum_of.values())):
+        members = sorted((name for name, kind in stratum_of.items() if kind == stratum), key=natural)
+        if generator is not None:
+            members = [members[place] for place in generator.permutation(len(members))]
+        base, rest = divmod(len(members), folds)
+        smallest = sorted(range(folds), key=lambda number: (len(parts[number]), number))[:rest]
+        start = 0
+        for number in range(folds):
+            stop = start + base + (number in smallest)
+            parts[number].extend(members[start:stop])
+            start = stop
+    return parts
+
+
+def _check_classes(fold: Fold, labels: NDArray[Any]) -> None:
+    lacking = sorted(set(labels.tolist()) - set(labels[fold.train].tolist()))
+    if lacking:
+        raise SplitError(
+            f"The training part of fold {fold.name!r} has no sample of the classes {lacking}; they occur only in the "
+            f"groups {fold.test_groups + fold.validation_groups}. Use fewer folds, or groups that hold all classes."
+        )

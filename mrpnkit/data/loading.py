@@ -1,0 +1,180 @@
+"""From a corpus to batches: reproducible order and augmentation, whatever the number of workers and processes."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Int64
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler
+
+from mrpnkit.data.augment import Change, ClassPairing, RandomSlice
+from mrpnkit.data.corpus import Corpus, join
+from mrpnkit.errors import InputError
+from mrpnkit.sequences import Sequences
+
+
+class Batch(NamedTuple):
+    """``rows`` (B,) of the corpus, a ragged batch for each modality, labels (B,) for each target."""
+
+    rows: Int64[Tensor, "batch"]
+    inputs: dict[str, Sequences]
+    labels: dict[str, Tensor]
+
+
+class Augmentation(NamedTuple):
+    """What is drawn for training samples; empty for validation and test."""
+
+    slices: Mapping[str, RandomSlice] = {}
+    changes: Mapping[str, Sequence[Change]] = {}
+    pairing: ClassPairing | None = None
+
+
+class CorpusDataset(Dataset[Batch]):
+    """Some rows of a corpus, read a batch at a time.
+
+    What is drawn for a sample depends on (seed, epoch, row) alone: not on the order, the workers or the processes.
+
+    Args:
+        corpus: where samples are read from.
+        rows: which of them, in order.
+        modalities: which modalities, in order; by default all of the corpus.
+        augmentation: slices, changes and pairing; none by default.
+        seed: of everything drawn.
+    """
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        rows: NDArray[np.int64] | None = None,
+        *,
+        modalities: Sequence[str] | None = None,
+        augmentation: Augmentation | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.corpus = corpus
+        self.rows = np.arange(len(corpus)) if rows is None else np.asarray(rows, dtype=np.int64)
+        self.modalities = list(modalities if modalities is not None else corpus.modalities)
+        self.augmentation = augmentation or Augmentation()
+        self.seed, self.epoch = seed, 0
+        self._labels = {target: corpus.labels(target) for target in corpus.targets}
+        named = {*self.modalities, *self.augmentation.slices, *self.augmentation.changes}
+        unknown = sorted(named - set(corpus.modalities))
+        if unknown or not self.modalities:
+            raise InputError(
+                f"The corpus has no modality {', '.join(map(repr, unknown)) or 'chosen'}; it has "
+                f"{list(corpus.modalities)}."
+            )
+        if len(self.rows) and not 0 <= self.rows.min() <= self.rows.max() < len(corpus):
+            raise InputError(f"Rows must lie in 0 to {len(corpus) - 1}; got {self.rows.min()} to {self.rows.max()}.")
+
+    def set_epoch(self, epoch: int) -> None:
+        """Chooses what is drawn: the augmentation of that epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, position: int) -> Batch:
+        return self.__getitems__([position])
+
+    def __getitems__(self, positions: Sequence[int]) -> Batch:
+        """A batch of the samples at these positions of ``rows``; torch's DataLoader calls this."""
+        rows = self.rows[np.asarray(positions, dtype=np.int64)]
+        plain = not (self.augmentation.slices or self.augmentation.changes or self.augmentation.pairing)
+        if plain:
+            inputs = {name: self.corpus.batch(name, rows) for name in self.modalities}
+        else:
+            inputs = self._augmented(rows)
+        index = torch.from_numpy(rows)
+        return Batch(index, inputs, {name: labels[index] for name, labels in self._labels.items()})
+
+    def _augmented(self, rows: NDArray[np.int64]) -> dict[str, Sequences]:
+        generators = [np.random.default_rng((self.seed, self.epoch, int(row))) for row in rows]
+        inputs = {}
+        for place, name in enumerate(self.modalities):
+            pieces = [
+                self._piece(name, int(row), place > 0, generator)
+                for row, generator in zip(rows, generators, strict=True)
+            ]
+            inputs[name] = join(pieces, like=self.corpus.modalities[name].steps)
+        return inputs
+
+    def _piece(self, name: str, row: int, pairable: bool, generator: np.random.Generator) -> NDArray[Any]:
+        slices, changes, pairing = self.augmentation
+        if pairable and pairing is not None:
+            row = pairing.draw(row, generator)
+        window = None
+        if name in slices:
+            window = slices[name].draw(int(self.corpus.modalities[name].lengths[row]), generator)
+        piece = self.corpus.read(name, row, window)
+        if name in changes and len(piece):
+            steps = torch.from_numpy(np.array(piece))
+            for change in changes[name]:
+                steps = change(steps, generator)
+            piece = steps.numpy()
+        return piece
+
+
+class EpochShuffle(Sampler[int]):
+    """All positions in an order that depends on (seed, epoch) alone, or in their own order where ``seed`` is None."""
+
+    def __init__(self, size: int, seed: int | None) -> None:
+        self.size, self.seed, self.epoch = size, seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Chooses the order of that epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __iter__(self) -> Iterator[int]:
+        if self.seed is None:
+            return iter(range(self.size))
+        order: list[int] = np.random.default_rng((self.seed, self.epoch)).permutation(self.size).tolist()
+        return iter(order)
+
+
+Loader = DataLoader[Batch]
+
+
+def loader(
+    dataset: CorpusDataset, batch_size: int = 32, *, shuffle_seed: int | None = None, workers: int = 0
+) -> Loader:
+    """Batches of a data set; the last may be smaller.
+
+    Args:
+        dataset: which samples.
+        batch_size: samples of a batch over all processes together.
+        shuffle_seed: of the order, which changes every epoch; None keeps the order of the rows.
+        workers: processes that read ahead; 0 reads in this one. They change the speed and nothing else.
+
+    Raises:
+        InputError: no samples, or a batch size below 1.
+    """
+    if not len(dataset):
+        raise InputError("The loader was given a data set without samples.")
+    if batch_size < 1:
+        raise InputError(f"batch_size must be 1 or more, got {batch_size}.")
+    order = EpochShuffle(len(dataset), shuffle_seed)
+    return DataLoader(
+        dataset,
+        batch_sampler=BatchSampler(order, batch_size, drop_last=False),
+        collate_fn=_as_it_is,
+        num_workers=workers,
+        generator=torch.Generator().manual_seed(0),
+    )
+
+
+def set_epoch(batches: Loader, epoch: int) -> None:
+    """Tells order and augmentation of a loader made by :func:`loader` which epoch it is."""
+    for part in (batches.dataset, getattr(batches.batch_sampler, "sampler", None)):
+        if isinstance(part, CorpusDataset | EpochShuffle):
+            part.set_epoch(epoch)
+
+
+def _as_it_is(batch: Batch) -> Batch:
+    return batch

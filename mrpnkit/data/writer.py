@@ -1,0 +1,160 @@
+"""Writing a corpus folder sample by sample, in memory that does not grow, whole or not at all."""
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mrpnkit.data.corpus import FORMAT, storable
+from mrpnkit.data.table import write_table
+from mrpnkit.errors import CorpusError, InputError
+
+
+class _Growing(NamedTuple):
+    file: BinaryIO
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    lengths: list[int]
+
+
+class CorpusWriter:
+    """Context manager that writes a corpus folder; what is left after an error or a kill is never a corpus.
+
+    Samples go to ``FOLDER.partial`` and the folder is renamed when the block ends without an error.
+
+    Args:
+        folder: the corpus to make; must not exist.
+        classes: names of the classes of each classification target, in the order of their labels. Targets that are
+            not named here are regression values.
+        rates: steps a second of those modalities that have a time.
+        about: where the corpus comes from and how it was made, as plain data that JSON can hold.
+
+    Raises:
+        CorpusError: the folder exists, or nothing was added.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        *,
+        classes: Mapping[str, Sequence[str]] | None = None,
+        rates: Mapping[str, float | None] | None = None,
+        about: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.folder = Path(folder)
+        self.classes = {name: list(names) for name, names in (classes or {}).items()}
+        self.rates = dict(rates or {})
+        self.about = dict(about or {})
+        if self.folder.exists():
+            raise CorpusError(f"{self.folder} exists already; remove it or choose another folder.")
+        self._partial = self.folder.with_name(self.folder.name + ".partial")
+        self._modalities: dict[str, _Growing] = {}
+        self._rows: list[tuple[str, ...]] = []
+        self._header: tuple[str, ...] = ()
+        self._columns: tuple[list[str], list[str]] = ([], [])
+
+    def __enter__(self) -> "CorpusWriter":
+        shutil.rmtree(self._partial, ignore_errors=True)
+        self._partial.mkdir(parents=True)
+        return self
+
+    def add(
+        self,
+        sample: str,
+        modalities: Mapping[str, NDArray[Any] | Tensor],
+        targets: Mapping[str, str | float | None],
+        groups: Mapping[str, str] | None = None,
+    ) -> None:
+        """Adds one sample: steps (T, ...) of each modality, T = 0 where it is missing; None for a missing target.
+
+        Raises:
+            InputError: names, shapes or types that differ from those of the first sample; NaN; an unknown class.
+        """
+        groups = groups or {}
+        header = ("id", *targets, *groups)
+        if not self._rows:
+            self._header, self._columns = header, (list(targets), list(groups))
+            for name, values in modalities.items():
+                self._start(name, storable(name, sample, values))
+        if header != self._header or modalities.keys() != self._modalities.keys():
+            raise InputError(
+                f"Sample {sample!r} has the columns {list(header)} and modalities {list(modalities)}; the first sample "
+                f"had {list(self._header)} and {list(self._modalities)}."
+            )
+        arrays = {name: self._fitting(name, sample, values) for name, values in modalities.items()}
+        row = (sample, *(self._text(sample, *item) for item in targets.items()), *map(str, groups.values()))
+        for name, array in arrays.items():
+            self._modalities[name].file.write(np.ascontiguousarray(array).tobytes())
+            self._modalities[name].lengths.append(len(array))
+        self._rows.append(row)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                self._finish()
+        finally:
+            for growing in self._modalities.values():
+                growing.file.close()
+            shutil.rmtree(self._partial, ignore_errors=True)
+
+    def _start(self, name: str, array: NDArray[Any]) -> None:
+        file = (self._partial / f"{name}.steps.npy").open("wb")
+        self._modalities[name] = _Growing(file, array.dtype, array.shape[1:], [])
+        _write_header(file, array.dtype, (0, *array.shape[1:]))
+
+    def _fitting(self, name: str, sample: str, values: NDArray[Any] | Tensor) -> NDArray[Any]:
+        array, growing = storable(name, sample, values), self._modalities[name]
+        if (array.dtype, array.shape[1:]) != (growing.dtype, growing.shape):
+            raise InputError(
+                f"{name!r} of sample {sample!r} has steps of {array.dtype} {array.shape[1:]}; those of the first "
+                f"sample are {growing.dtype} {growing.shape}."
+            )
+        return array
+
+    def _text(self, sample: str, target: str, value: str | float | None) -> str:
+        if value is None or value != value:
+            return ""
+        if target in self.classes and str(value) not in self.classes[target]:
+            raise InputError(
+                f"Sample {sample!r}: {value!r} is no class of {target!r}; its classes are {self.classes[target]}."
+            )
+        return str(value)
+
+    def _finish(self) -> None:
+        if not self._rows:
+            raise CorpusError(f"{self.folder}: no sample was added; an empty corpus is not written.")
+        for name, growing in self._modalities.items():
+            growing.file.seek(0)
+            _write_header(growing.file, growing.dtype, (sum(growing.lengths), *growing.shape))
+            np.save(self._partial / f"{name}.lengths.npy", np.array(growing.lengths, dtype=np.int64))
+        write_table(self._partial / "samples.csv", self._header, self._rows)
+        about = {
+            "format": FORMAT,
+            "modalities": {
+                name: {"dtype": str(g.dtype), "step": list(g.shape), "rate": self.rates.get(name)}
+                for name, g in self._modalities.items()
+            },
+            "targets": {name: self.classes.get(name) for name in self._columns[0]},
+            "groups": self._columns[1],
+            "about": self.about,
+        }
+        (self._partial / "corpus.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+        for growing in self._modalities.values():
+            growing.file.close()
+        self._partial.rename(self.folder)
+
+
+def _write_header(file: BinaryIO, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
+    # The format leaves room for the first axis to grow, so that the header can be written again in its place.
+    npy.write_array_header_1_0(
+        file, {"descr": npy.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+    )

@@ -1,0 +1,381 @@
+"""The multi-modal Residual Perceptron Network of Chang and Skarbek (2021), for any number of modalities.
+
+Source: Xin Chang and Władysław Skarbek, "Multi-modal Residual Perceptron Network for Audio-Video Emotion
+Recognition", arXiv:2107.10742. Numbers in brackets are the paper's equations. This file needs torch and the ragged
+batch of :mod:`mrpnkit.sequences`, nothing else, so that it can be read, or lifted out, alone.
+
+Where the paper leaves a choice open, the choice and its reason stand in the docstring of the part. One addition runs
+through all parts: a sample may lack a modality. ``present`` tells which samples have it; absent rows are zero in every
+feature, count in no batch statistic, and their side scores in no loss. With everything present nothing differs.
+
+Letters: B batch, D features of a branch, N branches, C scores of a target.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, NamedTuple, Protocol, cast
+
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from torch.distributed.nn.functional import all_reduce
+
+from mrpnkit.errors import InputError
+from mrpnkit.sequences import Sequences
+
+FUSED = "fused"
+"""The name of the central score, beside the names of the branches; no branch may have it."""
+
+Network = Literal["n0", "n1", "n2"]
+Present = Bool[Tensor, "batch"] | None
+
+
+class FeatureNorm(nn.Module):
+    """Batch normalisation of feature vectors: the paper's FeatureNorm (section 3.1, item 3).
+
+    y = weight · (x − mean) / sqrt(var + eps) + bias, per feature. In training, mean and variance are those of the
+    batch's present samples, taken over all processes; in evaluation the running ones. Where fewer than two present
+    samples are left for a feature (a batch of one, a modality that one sample has) there is no variance: that
+    feature is then normalised with its running statistics, and they are not updated. Rows and columns that
+    ``present`` marks as absent come out as zero. With everything present it equals ``torch.nn.BatchNorm1d``.
+
+    Args:
+        features: width of the vectors.
+        eps: added to the variance.
+        momentum: share of the new batch in the running statistics (the running variance is the unbiased one).
+    """
+
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, features: int, *, eps: float = 1e-5, momentum: float = 0.1) -> None:
+        super().__init__()
+        self.features, self.eps, self.momentum = features, eps, momentum
+        self.weight = nn.Parameter(torch.ones(features))
+        self.bias = nn.Parameter(torch.zeros(features))
+        self.register_buffer("running_mean", torch.zeros(features))
+        self.register_buffer("running_var", torch.ones(features))
+
+    def forward(
+        self, x: Float[Tensor, "batch features"], present: Bool[Tensor, "batch #features"] | Present = None
+    ) -> Float[Tensor, "batch features"]:
+        """(B, D) → (B, D); ``present`` is (B,) for whole samples, or (B, D) where columns come from several modalities."""
+        mask = present if present is None or present.ndim == 2 else present[:, None]
+        if mask is not None:
+            x = x.masked_fill(~mask, 0.0)  # whatever stands in an absent row, NaN too, reaches nothing
+        if self.training and (mask is not None or x.shape[0] < 2 or _processes() > 1):
+            mean, var = self._batch_statistics(x, mask)
+            y = ((x - mean) * torch.rsqrt(var + self.eps) * self.weight + self.bias).to(x.dtype)
+        else:
+            y = F.batch_norm(
+                x, self.running_mean, self.running_var, self.weight, self.bias, self.training, self.momentum, self.eps
+            )
+        return y if mask is None else y.masked_fill(~mask, 0.0)
+
+    def _batch_statistics(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Mean and biased variance (D,) over the present samples of all processes; updates the running ones."""
+        values = x.to(torch.promote_types(x.dtype, torch.float32))
+        valid = torch.ones_like(values) if mask is None else mask.expand_as(values).to(values.dtype)
+        count = _sum_over_processes(valid.sum(0))
+        mean = _sum_over_processes((values * valid).sum(0)) / count.clamp(min=1)
+        var = _sum_over_processes(((values - mean).square() * valid).sum(0)) / count.clamp(min=1)
+        enough = count >= 2
+        with torch.no_grad():
+            unbiased = var * count / (count - 1).clamp(min=1)
+            self.running_mean.lerp_(torch.where(enough, mean, self.running_mean), self.momentum)
+            self.running_var.lerp_(torch.where(enough, unbiased, self.running_var), self.momentum)
+        return torch.where(enough, mean, self.running_mean), torch.where(enough, var, self.running_var)
+
+    def extra_repr(self) -> str:
+        return f"{self.features}, eps={self.eps}, momentum={self.momentum}"
+
+
+class ResPerceptron(nn.Module):
+    """The within-modality residual perceptron: x + FeatureNorm(Sigmoid(Dense(x))) (6).
+
+    Its parts are named ``dense`` and ``norm``. The paper prefers the sigmoid to ReLU here because it bounds the
+    residual (section 3.1, observation 6).
+    """
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.dense = nn.Linear(features, features)
+        self.norm = FeatureNorm(features)
+
+    def residual(self, x: Float[Tensor, "batch features"], present: Present = None) -> Float[Tensor, "batch features"]:
+        """The second term of (6) alone, zero for absent samples."""
+        return cast(Tensor, self.norm(torch.sigmoid(self.dense(x)), present))
+
+    def forward(self, x: Float[Tensor, "batch features"], present: Present = None) -> Float[Tensor, "batch features"]:
+        """(B, D) → (B, D), equation (6)."""
+        return x + self.residual(x, present)
+
+
+class Scoring(nn.Module):
+    """Features to scores: Dense → ReLU → FeatureNorm → Dense (2).
+
+    The paper names Dropout among its units but gives neither place nor rate: here it stands before each Dense, with
+    rate 0 unless told. The width between the two Dense units is not given either: by default it is ``features``.
+    """
+
+    def __init__(self, features: int, outputs: int, *, hidden: int | None = None, dropout: float = 0.0) -> None:
+        super().__init__()
+        hidden = hidden or features
+        self.dropout = nn.Dropout(dropout)
+        self.dense = nn.Linear(features, hidden)
+        self.norm = FeatureNorm(hidden)
+        self.output = nn.Linear(hidden, outputs)
+
+    def forward(self, x: Float[Tensor, "batch features"], present: Present = None) -> Float[Tensor, "batch scores"]:
+        """(B, D) → (B, C), equation (2)."""
+        hidden = self.norm(torch.relu(self.dense(self.dropout(x))), present)
+        return cast(Tensor, self.output(self.dropout(hidden)))
+
+
+class FusionComponent(nn.Module):
+    """Concatenate(g_1 … g_N) → FeatureNorm → Scoring, one Scoring for each target (3, 4; Figure 8).
+
+    Equation (3) and the text normalise after the concatenation, equation (4) omits it: we normalise.
+
+    Args:
+        features: widths of g_1 … g_N in the declared order of the branches.
+        targets: number of scores of each target.
+        hidden: width inside Scoring; by default that of the concatenation.
+        dropout: before each Dense of Scoring.
+    """
+
+    def __init__(
+        self, features: Sequence[int], targets: Mapping[str, int], *, hidden: int | None = None, dropout: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.features = tuple(features)
+        self.norm = FeatureNorm(sum(features))
+        self.scoring = nn.ModuleDict(
+            {target: Scoring(sum(features), n, hidden=hidden, dropout=dropout) for target, n in targets.items()}
+        )
+
+    def joint(self, features: Sequence[Tensor], present: Sequence[Present]) -> Float[Tensor, "batch joint"]:
+        """g = FeatureNorm(Concatenate(g_1 … g_N)) of (3): (B, ΣD)."""
+        g = torch.cat(list(features), dim=1)
+        if all(mask is None for mask in present):
+            return cast(Tensor, self.norm(g))
+        everybody = torch.ones(g.shape[0], dtype=torch.bool, device=g.device)
+        masks = [everybody if mask is None else mask for mask in present]
+        columns = [mask[:, None].expand(-1, width) for mask, width in zip(masks, self.features, strict=True)]
+        return cast(Tensor, self.norm(g, torch.cat(columns, dim=1)))
+
+    def forward(self, features: Sequence[Tensor], present: Sequence[Present]) -> dict[str, Tensor]:
+        """N tensors (B, D_m) and N masks (B,) or None → for each target its fused scores (B, C)."""
+        g = self.joint(features, present)
+        return {target: scoring(g) for target, scoring in self.scoring.items()}
+
+
+class _HasWidth(Protocol):
+    out_features: int
+
+
+class Branch(nn.Module):
+    """One modality: f_m = A_m(F_m(x_m)) (1), an extractor per step and an aggregator over time.
+
+    Args:
+        extractor: module from :class:`Sequences` to :class:`Sequences`.
+        aggregator: module from :class:`Sequences` to (B, D), with the attribute ``out_features`` = D.
+    """
+
+    def __init__(self, extractor: nn.Module, aggregator: nn.Module) -> None:
+        super().__init__()
+        width = getattr(aggregator, "out_features", None)
+        if not isinstance(width, int):
+            raise InputError(
+                f"Branch: the aggregator {type(aggregator).__name__} has no integer attribute out_features, which "
+                "tells how many features it returns for a sample."
+            )
+        self.extractor = extractor
+        self.aggregator = aggregator
+        self.out_features = width
+
+    def forward(self, inputs: Sequences) -> Float[Tensor, "batch features"]:
+        """Ragged batch → f_m (B, D), equation (1)."""
+        return cast(Tensor, self.aggregator(self.extractor(inputs)))
+
+
+class MRPNFeatures(NamedTuple):
+    """What lies between branches and scores, by branch: f̂_m (3), g_m (4), and which samples have the modality."""
+
+    normalised: dict[str, Tensor]
+    corrected: dict[str, Tensor]
+    present: dict[str, Present]
+
+
+class MRPNOutput(NamedTuple):
+    """All N+1 scores of each target.
+
+    ``fused[target]`` is (B, C); ``branches[branch][target]`` is (B, C), and empty where side scores were not asked
+    for or the network has none (N0). ``present[branch]`` is (B,), True where the sample has the modality, or None
+    when every sample of the batch has it.
+    """
+
+    fused: dict[str, Tensor]
+    branches: dict[str, dict[str, Tensor]]
+    present: dict[str, Present]
+
+
+class MRPN(nn.Module):
+    """The paper's networks N0 (7), N1 (8) and N2, the MRPN itself (9), for N branches and any number of targets.
+
+    ======= ============================= ===================== ==========================
+    network fusion reads g_m              side scores            the objective should use
+    ======= ============================= ===================== ==========================
+    n0      f̂_m                           none                  L_fused
+    n1      f̂_m                           from f̂_m              L_fused + Σ L_m
+    n2      ResPerceptron(f̂_m)            from f̂_m, not f'_m     L_fused + Σ L_m
+    ======= ============================= ===================== ==========================
+
+    The side scores are a single Dense, as equations (8) and (9) define the networks; equation (3) would give them a
+    whole Scoring, which ``side="scoring"`` builds. At test time the paper runs the central branch only; here the
+    side scores stay callable, since they tell what each modality alone would say. They are computed in training, and
+    in evaluation when ``forward`` is asked for them.
+
+    Args:
+        branches: a :class:`Branch` for each modality, 1 or more; their order is the order of concatenation.
+        targets: number of scores for each target, such as ``{"emotion": 8}``.
+        network: ``"n0"``, ``"n1"`` or ``"n2"``.
+        hidden: width inside the Scoring units; by default that of what they read.
+        dropout: before each Dense of Scoring.
+        side: what computes the side scores, ``"dense"`` or ``"scoring"``.
+        fusion: another fusion component in place of the paper's; called as :class:`FusionComponent` is.
+
+    Raises:
+        InputError: no branches or targets, a name that torch refuses for a module, an unknown network.
+
+    >>> from mrpnkit import Sequences
+    >>> from mrpnkit.aggregators import Last
+    >>> from mrpnkit.extractors import Linear
+    >>> branches = {name: Branch(Linear(5, 4), Last(4)) for name in ("audio", "video")}
+    >>> model = MRPN(branches, {"emotion": 8}, network="n2").eval()
+    >>> batch = {name: Sequences.vectors(torch.zeros(3, 5)) for name in branches}
+    >>> tuple(model(batch).fused["emotion"].shape)
+    (3, 8)
+    """
+
+    def __init__(
+        self,
+        branches: Mapping[str, Branch],
+        targets: Mapping[str, int],
+        *,
+        network: Network = "n2",
+        hidden: int | None = None,
+        dropout: float = 0.0,
+        side: Literal["dense", "scoring"] = "dense",
+        fusion: nn.Module | None = None,
+    ) -> None:
+        super().__init__()
+        if network not in ("n0", "n1", "n2"):
+            raise InputError(f"MRPN: there is no network {network!r}; expected 'n0', 'n1' or 'n2'.")
+        if side not in ("dense", "scoring"):
+            raise InputError(f"MRPN: side scores cannot be computed by {side!r}; expected 'dense' or 'scoring'.")
+        check_names(branches, "branch")
+        check_names(targets, "target")
+        self.network = network
+        self.targets = dict(targets)
+        self.branches = nn.ModuleDict(branches)
+        widths = {name: branch.out_features for name, branch in branches.items()}
+        self.norms = nn.ModuleDict({name: FeatureNorm(width) for name, width in widths.items()})
+        self.perceptrons = nn.ModuleDict(
+            {name: ResPerceptron(width) for name, width in widths.items()} if network == "n2" else {}
+        )
+        self.fusion = fusion or FusionComponent(list(widths.values()), targets, hidden=hidden, dropout=dropout)
+
+        def side_score(width: int, outputs: int) -> nn.Module:
+            if side == "scoring":
+                return Scoring(width, outputs, hidden=hidden, dropout=dropout)
+            return nn.Linear(width, outputs)
+
+        self.sides = nn.ModuleDict(
+            {
+                name: nn.ModuleDict({target: side_score(width, n) for target, n in targets.items()})
+                for name, width in (widths if network != "n0" else {}).items()
+            }
+        )
+
+    def features(self, inputs: Mapping[str, Sequences]) -> MRPNFeatures:
+        """f̂_m and g_m of every branch, each (B, D_m).
+
+        Raises:
+            InputError: a modality that is missing or unknown, batches of different sizes, lengths that do not fit.
+        """
+        present = self._presence(inputs)
+        normalised, corrected = {}, {}
+        for name, branch in self.branches.items():
+            f = branch(inputs[name])  # (1)
+            mask = present[name]
+            normalised[name] = self.norms[name](f, mask)  # f̂_m of (3)
+            if name in self.perceptrons:
+                corrected[name] = self.perceptrons[name](normalised[name], mask)  # g_m = f'_m (6, 9)
+            else:
+                corrected[name] = normalised[name]  # g_m = f̂_m (7, 8)
+        return MRPNFeatures(normalised, corrected, present)
+
+    def score(self, features: MRPNFeatures, *, sides: bool) -> MRPNOutput:
+        """From features to the fused scores (7, 8, 9) and, where asked for, the side scores (8, 9)."""
+        names = list(self.branches)
+        fused = self.fusion([features.corrected[name] for name in names], [features.present[name] for name in names])
+        scores = {
+            name: {target: _side(head, features.normalised[name], features.present[name]) for target, head in heads.items()}
+            for name, heads in (cast("Mapping[str, nn.ModuleDict]", self.sides).items() if sides else ())
+        }
+        return MRPNOutput(fused, scores, features.present)
+
+    def forward(self, inputs: Mapping[str, Sequences], *, sides: bool | None = None) -> MRPNOutput:
+        """Ragged batches by modality → all scores. ``sides`` defaults to True in training, False in evaluation."""
+        return self.score(self.features(inputs), sides=self.training if sides is None else sides)
+
+    def _presence(self, inputs: Mapping[str, Sequences]) -> dict[str, Present]:
+        if inputs.keys() != dict.fromkeys(self.branches).keys():
+            raise InputError(_wrong_names(list(self.branches), list(inputs)))
+        sizes = {name: sequences.lengths.shape[0] for name, sequences in inputs.items()}
+        if len(set(sizes.values())) != 1:
+            raise InputError(f"MRPN: the modalities have batches of different sizes: {sizes}.")
+        for name, sequences in inputs.items():
+            if sequences.lengths.device.type == "cpu":
+                sequences.check(name)
+        masks = {name: inputs[name].lengths > 0 for name in self.branches}
+        complete = torch.stack(list(masks.values())).all(dim=1).tolist()
+        return {name: None if full else masks[name] for name, full in zip(masks, complete, strict=True)}
+
+
+def check_names(names: Mapping[str, object], kind: str) -> None:
+    """Refuses what cannot be a module's name in torch, before torch says so in its own words."""
+    if not names:
+        raise InputError(f"MRPN was given no {kind}; expected a mapping of at least one name.")
+    for name in names:
+        if not name or "." in name or hasattr(nn.ModuleDict(), name) or name == FUSED:
+            why = {"": "it is empty", FUSED: "it names the fused score itself"}.get(
+                name, "a dot separates modules" if "." in name else "torch.nn.ModuleDict has an attribute of that name"
+            )
+            raise InputError(f"MRPN: {name!r} cannot be the name of a {kind}: {why}. Rename it, for instance to "
+                             f"{(name.replace('.', '_') if '.' in name else (name or kind) + '_1')!r}.")
+
+
+def _side(head: nn.Module, normalised: Tensor, present: Present) -> Tensor:
+    return cast(Tensor, head(normalised, present) if isinstance(head, Scoring) else head(normalised))
+
+
+def _wrong_names(expected: list[str], given: list[str]) -> str:
+    missing = [name for name in expected if name not in given]
+    unknown = [name for name in given if name not in expected]
+    parts = ["MRPN: the batch does not have the modalities of the model."]
+    if missing:
+        parts.append(f"Missing: {', '.join(missing)} (for a modality that no sample has, give Sequences.absent).")
+    if unknown:
+        parts.append(f"Unknown: {', '.join(unknown)}.")
+    return " ".join([*parts, f"The model has: {', '.join(expected)}."])
+
+
+def _processes() -> int:
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def _sum_over_processes(x: Tensor) -> Tensor:
+    return cast(Tensor, all_reduce(x)) if _processes() > 1 else x

@@ -1,0 +1,94 @@
+"""The N+1 losses and their sum: L = L_fused + Σ L_m (5, 8, 9), for each target."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+import torch.distributed as dist
+from jaxtyping import Float
+from torch import Tensor
+
+from mrpnkit.errors import InputError
+from mrpnkit.mrpn import FUSED, MRPNOutput, Present
+from mrpnkit.targets import Target
+
+
+class Loss(NamedTuple):
+    """``total`` is the weighted sum that is differentiated; ``terms`` has each term unweighted, by ``target/head``."""
+
+    total: Float[Tensor, ""]
+    terms: dict[str, Tensor]
+
+
+class Objective:
+    """Weighted sum of the terms of every head: ``fused`` and one per branch; the paper's weights are 1.
+
+    A term is the mean loss over the samples that have a label and, for a branch, its modality. Under several
+    processes it is the sum over this process's samples divided by the mean count of a process, so that the averaging
+    of gradients over processes gives the mean over all samples.
+
+    Args:
+        targets: what is predicted, by name.
+        weights: of the heads by name (``fused`` or a branch), where they are not 1.
+
+    >>> from mrpnkit.targets import Classification
+    >>> objective = Objective({"emotion": Classification(8)}, weights={"video": 0.5})
+    >>> objective.outputs
+    {'emotion': 8}
+    """
+
+    def __init__(self, targets: Mapping[str, Target], *, weights: Mapping[str, float] | None = None) -> None:
+        if not targets:
+            raise InputError("Objective was given no target; expected a mapping such as {'emotion': Classification(8)}.")
+        self.targets = dict(targets)
+        self.weights = dict(weights or {})
+        for head, weight in self.weights.items():
+            if not weight >= 0:
+                raise InputError(f"Objective: the weight of {head!r} is {weight}; expected 0 or more.")
+
+    @property
+    def outputs(self) -> dict[str, int]:
+        """The number of scores of each target: what ``MRPN(branches, targets)`` takes."""
+        return {name: target.outputs for name, target in self.targets.items()}
+
+    def __call__(self, output: MRPNOutput, labels: Mapping[str, Tensor]) -> Loss:
+        """Scores of all heads and labels (B,) by target → the sum and its terms.
+
+        Raises:
+            InputError: labels of a target are missing, or a weight names a head that the model does not have.
+        """
+        terms: dict[str, Tensor] = {}
+        weighted: list[Tensor] = []
+        if self.weights:
+            self._check_heads(output)
+        for name, target in self.targets.items():
+            if name not in labels or name not in output.fused:
+                raise InputError(
+                    f"Objective: no {'labels' if name not in labels else 'scores'} for the target {name!r}; there are "
+                    f"labels for {list(labels)} and scores for {list(output.fused)}."
+                )
+            known = target.known(labels[name])
+            heads = {FUSED: output.fused[name], **{b: scores[name] for b, scores in output.branches.items()}}
+            for head, scores in heads.items():
+                term = _mean(target.losses(scores, labels[name]), known, output.present.get(head))
+                terms[f"{name}/{head}"] = term
+                weight = self.weights.get(head, 1.0)
+                weighted.append(term if weight == 1.0 else weight * term)
+        return Loss(torch.stack(weighted).sum(), terms)
+
+    def _check_heads(self, output: MRPNOutput) -> None:
+        unknown = set(self.weights) - {FUSED} - set(output.present)
+        if unknown:
+            raise InputError(
+                f"Objective: weights are given for {sorted(unknown)}, which the model does not have; its heads are "
+                f"{[FUSED, *output.present]}."
+            )
+
+
+def _mean(losses: Tensor, known: Tensor, present: Present) -> Tensor:
+    valid = (known if present is None else known & present).to(losses.dtype)
+    count = valid.sum()
+    if dist.is_available() and dist.is_initialized():
+        dist.all_reduce(count)
+        count = count / dist.get_world_size()
+    return (losses * valid).sum() / count.clamp(min=torch.finfo(count.dtype).tiny)

@@ -1,0 +1,105 @@
+"""Evaluation: the scores of the fusion and of every branch over a data set, and their metrics."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple, cast
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from mrpnkit.data import Batch, Loader
+from mrpnkit.mrpn import FUSED, MRPNOutput
+from mrpnkit.objective import Objective
+
+
+class Evaluation(NamedTuple):
+    """What a model says about n samples.
+
+    ``rows`` (n,) are corpus rows; ``scores[head][target]`` (n, C), where a head is ``fused`` or a branch;
+    ``labels[target]`` (n,); ``present[branch]`` (n,); ``metrics`` are named ``target/head/metric``, and ``loss`` is
+    the weighted sum of the heads' losses. A branch is measured on the samples that have its modality.
+    """
+
+    rows: Tensor
+    scores: dict[str, dict[str, Tensor]]
+    labels: dict[str, Tensor]
+    present: dict[str, Tensor]
+    metrics: dict[str, float]
+
+    def save(self, path: str | Path) -> None:
+        """Writes rows, labels, presence and scores as ``.npz``, under the names ``scores/head/target`` and so on."""
+        arrays = {"rows": self.rows.numpy()}
+        arrays |= {f"labels/{target}": labels.numpy() for target, labels in self.labels.items()}
+        arrays |= {f"present/{branch}": mask.numpy() for branch, mask in self.present.items()}
+        for head, scores in self.scores.items():
+            arrays |= {f"scores/{head}/{target}": values.float().numpy() for target, values in scores.items()}
+        partial = Path(f"{path}.partial.npz")
+        np.savez_compressed(partial, **cast("Mapping[str, np.ndarray]", arrays))  # type: ignore[arg-type]
+        partial.replace(path)
+
+
+@torch.no_grad()
+def evaluate(
+    model: nn.Module,
+    batches: Loader,
+    objective: Objective,
+    *,
+    accelerator: Accelerator | None = None,
+    bfloat16: bool = False,
+) -> Evaluation:
+    """Runs the model in evaluation mode over all batches, side scores included, and measures every head.
+
+    Under several processes, give the accelerator that prepared the model and the loader: every sample is then
+    counted once. The model is left in the mode that it was in.
+    """
+    training = model.training
+    model.eval()
+    device = next(model.parameters()).device
+    collected: list[tuple[Tensor, dict[str, Tensor], MRPNOutput]] = []
+    for batch in batches:
+        rows, inputs, labels = cast(Batch, batch if accelerator is not None else _moved(batch, device))
+        with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
+            output = model(inputs, sides=True)
+        size = len(rows)
+        present = {
+            name: mask if mask is not None else torch.ones(size, dtype=torch.bool, device=device)
+            for name, mask in output.present.items()
+        }
+        record = (rows, dict(labels), MRPNOutput(output.fused, output.branches, dict(present)))
+        collected.append(accelerator.gather_for_metrics(record) if accelerator is not None else record)
+    model.train(training)
+    return summarise(collected, objective)
+
+
+def summarise(collected: list[tuple[Tensor, dict[str, Tensor], MRPNOutput]], objective: Objective) -> Evaluation:
+    """Joins the batches' rows, labels and outputs, and computes the metrics of every head."""
+    outputs = [output for _, _, output in collected]
+    rows = _joined([rows for rows, _, _ in collected])
+    labels = {name: _joined([labels[name] for _, labels, _ in collected]) for name in objective.targets}
+    present = {
+        name: _joined([cast(Tensor, output.present[name]) for output in outputs]) for name in outputs[0].present
+    }
+    scores = {FUSED: {t: _joined([output.fused[t] for output in outputs]).float() for t in outputs[0].fused}}
+    for name, heads in outputs[0].branches.items():
+        scores[name] = {t: _joined([output.branches[name][t] for output in outputs]).float() for t in heads}
+    metrics: dict[str, float] = {}
+    total = 0.0
+    for name, target in objective.targets.items():
+        for head, values in scores.items():
+            mask = present.get(head, torch.ones(len(rows), dtype=torch.bool))
+            figures = target.metrics(values[name][mask], labels[name][mask])
+            metrics |= {f"{name}/{head}/{metric}": value for metric, value in figures.items()}
+            total += objective.weights.get(head, 1.0) * figures["loss"] if mask.any() else 0.0
+    return Evaluation(rows, scores, labels, present, {"loss": total, **metrics})
+
+
+def _joined(parts: list[Tensor]) -> Tensor:
+    return torch.cat(parts).cpu()
+
+
+def _moved(batch: Batch, device: torch.device) -> Batch:
+    from accelerate.utils import send_to_device
+
+    return cast(Batch, send_to_device(batch, device))

@@ -1,0 +1,81 @@
+"""The state of a training on disk: one file, written whole or not at all, read without running any code from it."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from mrpnkit.errors import TrainingError
+
+STATE, BEST, LAST, METRICS = "state.pt", "best.safetensors", "last.safetensors", "metrics.jsonl"
+
+
+class Progress(NamedTuple):
+    """How far a training is: whole epochs, batches of the epoch under way, optimiser steps, and the best epoch."""
+
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+    best_epoch: int = -1
+    best_value: float = float("nan")
+    stopped: bool = False
+
+
+def write_state(path: Path, content: dict[str, Any]) -> None:
+    """Writes tensors, numbers, texts, lists and dicts; replaces an older file in one step."""
+    partial = path.with_name(path.name + ".partial")
+    torch.save(content, partial)
+    partial.replace(path)
+
+
+def read_state(path: Path, device: torch.device) -> dict[str, Any]:
+    """Reads what :func:`write_state` wrote; anything but plain data is refused.
+
+    Raises:
+        TrainingError: the file is damaged or holds something else.
+    """
+    try:
+        content = torch.load(path, map_location=device, weights_only=True)
+    except Exception as error:
+        raise TrainingError(
+            f"{path} is no state of a training, or is damaged ({type(error).__name__}). Remove the folder to start anew."
+        ) from error
+    if not isinstance(content, dict):
+        raise TrainingError(f"{path} is no state of a training. Remove the folder to start anew.")
+    return content
+
+
+def random_state() -> dict[str, Tensor]:
+    """State of torch's generators in this process, as plain tensors."""
+    states = {"cpu": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        states["cuda"] = torch.cuda.get_rng_state()
+    return states
+
+
+def set_random_state(states: dict[str, Tensor]) -> None:
+    """Puts torch's generators of this process back into a state of :func:`random_state`."""
+    torch.set_rng_state(states["cpu"].cpu())
+    if "cuda" in states and torch.cuda.is_available():
+        torch.cuda.set_rng_state(states["cuda"].cpu())
+
+
+def save_weights(path: Path, model: nn.Module) -> None:
+    """The model's parameters and buffers as safetensors; replaces an older file in one step."""
+    partial = path.with_name(path.name + ".partial")
+    save_file({name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}, partial)
+    partial.replace(path)
+
+
+def load_weights(path: Path, model: nn.Module) -> None:
+    """Loads what :func:`save_weights` wrote into a model of the same shape.
+
+    Raises:
+        TrainingError: the file is missing or belongs to another model.
+    """
+    try:
+        model.load_state_dict(load_file(path))
+    except Exception as error:
+        raise TrainingError(f"{path} cannot be loaded into this model: {error}") from error

@@ -1,0 +1,313 @@
+"""The training loop: one forward for all N+1 scores, one backward over their sum.
+
+The loop is our own; Hugging Face accelerate owns devices, processes and gathering. Start it with ``python``, or with
+``torchrun`` or ``accelerate launch`` on several devices, unchanged.
+"""
+
+import json
+import math
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal, NamedTuple, cast
+
+import torch
+from accelerate import Accelerator, skip_first_batches
+from accelerate.utils import DataLoaderConfiguration, gather_object
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+
+from mrpnkit.data import Batch, CorpusDataset, Loader, set_epoch
+from mrpnkit.errors import InputError, TrainingError
+from mrpnkit.objective import Loss, Objective
+from mrpnkit.train.evaluation import Evaluation, evaluate
+from mrpnkit.train.state import (
+    BEST,
+    LAST,
+    METRICS,
+    STATE,
+    Progress,
+    load_weights,
+    random_state,
+    read_state,
+    save_weights,
+    set_random_state,
+    write_state,
+)
+
+
+class EpochReport(NamedTuple):
+    """One epoch: its number from 1, optimiser steps so far, seconds, learning rate, mean training loss of each term,
+    validation metrics (of the fusion and of each branch), and whether it is the best so far."""
+
+    epoch: int
+    step: int
+    seconds: float
+    learning_rate: float
+    train: dict[str, float]
+    validation: dict[str, float] | None
+    best: bool
+
+
+class Trainer:
+    """Trains a model on batches, reports every epoch, and can be stopped at any point and go on bitwise the same.
+
+    Args:
+        model: an :class:`mrpnkit.MRPN` or a module that is called and answers in the same way.
+        objective: the N+1 losses.
+        batches: training batches, of :func:`mrpnkit.data.loader`.
+        validation: validation batches; without them there is no selection and the last weights are kept.
+        optimizer: over the model's parameters; the paper's is ``AdamW`` with learning rate 5e-5.
+        epochs: how many, at most.
+        scheduler: stepped here. ``ReduceLROnPlateau`` once an epoch with the validation's ``loss`` (the paper: factor
+            0.5, patience 10); any other once an optimiser step.
+        clip_norm: largest norm of the whole gradient; None does not clip.
+        monitor: the validation metric that selects the best epoch, ``target/head/metric`` or ``loss``. Names that
+            end in ``loss`` are minimised, others maximised.
+        patience: stop after that many epochs without a better one; None never stops early.
+        precision: ``"float32"``, or ``"bfloat16"`` autocasting of the forward; losses stay float32.
+        folder: where state, weights and ``metrics.jsonl`` are written; None writes nothing.
+        save_every: also save the state every so many optimiser steps within an epoch.
+        cpu: stay on the CPU although there is an accelerator.
+
+    Raises:
+        InputError: labels that the objective cannot learn, no such thing to monitor, an optimizer of another model.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        objective: Objective,
+        batches: Loader,
+        validation: Loader | None = None,
+        *,
+        optimizer: Optimizer,
+        epochs: int,
+        scheduler: LRScheduler | ReduceLROnPlateau | None = None,
+        clip_norm: float | None = None,
+        monitor: str = "loss",
+        patience: int | None = None,
+        precision: Literal["float32", "bfloat16"] = "float32",
+        folder: str | Path | None = None,
+        save_every: int | None = None,
+        cpu: bool = False,
+    ) -> None:
+        if precision not in ("float32", "bfloat16"):
+            raise InputError(f"Trainer: precision {precision!r}; expected 'float32' or 'bfloat16'.")
+        if isinstance(scheduler, ReduceLROnPlateau) and validation is None:
+            raise InputError("Trainer: ReduceLROnPlateau needs validation batches, whose loss it watches.")
+        _check_labels(objective, batches)
+        self.accelerator = Accelerator(cpu=cpu, dataloader_config=DataLoaderConfiguration(split_batches=True))
+        self.objective, self.scheduler = objective, scheduler
+        self.total_epochs, self.clip_norm, self.monitor, self.patience = epochs, clip_norm, monitor, patience
+        self.bfloat16 = precision == "bfloat16"
+        self.folder = Path(folder) if folder is not None else None
+        self.save_every = save_every
+        self._unprepared = batches
+        if self.accelerator.num_processes == 1:
+            model = model.to(self.accelerator.device)
+        self.model, self.optimizer, self.batches = self.accelerator.prepare(model, optimizer, batches)
+        self.validation = self.accelerator.prepare(validation) if validation is not None else None
+        self._parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        if {id(p) for p in self._parameters} - {id(p) for p in model.parameters()}:
+            raise InputError("Trainer: the optimizer has parameters that are not the model's.")
+        self.progress = Progress()
+        self.history: list[EpochReport] = []
+        self.last_evaluation: Evaluation | None = None
+        self._sums: Tensor | None = None
+        self._terms: list[str] = []
+        self._best_weights: dict[str, Tensor] | None = None
+        if self.folder is not None and self.accelerator.is_main_process:
+            self.folder.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def plain_model(self) -> nn.Module:
+        """The model itself, without what several processes wrap around it."""
+        return cast(nn.Module, self.accelerator.unwrap_model(self.model))
+
+    def fit(self, *, keep: Literal["best", "last"] = "best", progress_bar: bool = False) -> list[EpochReport]:
+        """Trains to the end, or to early stopping; resumes where the folder's state left off.
+
+        Afterwards the model has the weights of the best validated epoch (``keep="best"``) or the last ones, and both
+        stand in the folder as safetensors. Returns the reports of all epochs, earlier ones included.
+        """
+        from mrpnkit.train.progress import epoch_bar
+
+        self.resume()
+        with epoch_bar(self.total_epochs, self.progress.epoch, shown=progress_bar and self._main) as advance:
+            for report in self.epochs():
+                advance(report)
+        if self.folder is not None and self._main:
+            save_weights(self.folder / LAST, self.plain_model)
+        if keep == "best" and self._best_weights is not None:
+            self.plain_model.load_state_dict(self._best_weights)
+        return self.history
+
+    def epochs(self) -> Iterator[EpochReport]:
+        """Trains one epoch at a time and yields its report; the loop around it may look, log, or leave."""
+        while self.progress.epoch < self.total_epochs and not self.progress.stopped:
+            yield self._epoch()
+
+    def _epoch(self) -> EpochReport:
+        start, epoch = time.perf_counter(), self.progress.epoch
+        batches = self.batches
+        if self.progress.batch:
+            batches = skip_first_batches(self.batches, self.progress.batch)
+        batches.set_epoch(epoch)
+        set_epoch(self._unprepared, epoch)
+        self.model.train()
+        for batch in batches:
+            self._step(batch)
+            if self.save_every and self.progress.step % self.save_every == 0:
+                self.save()
+        train = self._mean_terms()
+        validation = self._validate()
+        better = validation is not None and self._is_better(validation)
+        if better:
+            self.progress = self.progress._replace(best_epoch=epoch, best_value=self._monitored(validation or {}))
+            self._best_weights = {name: value.detach().clone() for name, value in self.plain_model.state_dict().items()}
+            if self.folder is not None and self._main:
+                save_weights(self.folder / BEST, self.plain_model)
+        waited = epoch - self.progress.best_epoch if validation is not None else 0
+        stopped = self.patience is not None and waited >= self.patience
+        self.progress = self.progress._replace(epoch=epoch + 1, batch=0, stopped=stopped)
+        self._sums = None
+        report = EpochReport(
+            epoch + 1, self.progress.step, time.perf_counter() - start, self._rate(), train, validation, better
+        )
+        self.history.append(report)
+        self.save()
+        return report
+
+    def _step(self, batch: Batch) -> None:
+        with torch.autocast(self.accelerator.device.type, torch.bfloat16, enabled=self.bfloat16):
+            output = self.model(batch.inputs)
+        loss = self.objective(output, batch.labels)
+        if not torch.isfinite(loss.total):
+            raise TrainingError(self._not_finite(loss, batch))
+        self.optimizer.zero_grad()
+        self.accelerator.backward(loss.total)
+        if self.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self._parameters, self.clip_norm)
+        self.optimizer.step()
+        if self.scheduler is not None and not isinstance(self.scheduler, ReduceLROnPlateau):
+            self.scheduler.step()
+        size = batch.rows.shape[0]
+        values = torch.stack([*loss.terms.values(), loss.total.new_ones(())]).detach().double() * size
+        self._terms = list(loss.terms)
+        self._sums = values if self._sums is None else self._sums + values
+        self.progress = self.progress._replace(batch=self.progress.batch + 1, step=self.progress.step + 1)
+
+    def _mean_terms(self) -> dict[str, float]:
+        if self._sums is None:
+            raise TrainingError("The training loader gave no batch.")
+        *sums, count = cast(Tensor, self.accelerator.reduce(self._sums, reduction="sum")).tolist()
+        return {name: value / count for name, value in zip(self._terms, sums, strict=True)}
+
+    def _validate(self) -> dict[str, float] | None:
+        if self.validation is None:
+            return None
+        self.last_evaluation = evaluate(
+            self.model, self.validation, self.objective, accelerator=self.accelerator, bfloat16=self.bfloat16
+        )
+        metrics = self.last_evaluation.metrics
+        if isinstance(self.scheduler, ReduceLROnPlateau):
+            self.scheduler.step(metrics["loss"])
+        return metrics
+
+    def _monitored(self, metrics: dict[str, float]) -> float:
+        if self.monitor not in metrics:
+            raise InputError(f"Trainer: there is no metric {self.monitor!r} to monitor; there are {', '.join(metrics)}.")
+        return metrics[self.monitor]
+
+    def _is_better(self, metrics: dict[str, float]) -> bool:
+        value, best = self._monitored(metrics), self.progress.best_value
+        if math.isnan(value):
+            return False
+        return math.isnan(best) or (value < best if self.monitor.endswith("loss") else value > best)
+
+    def save(self) -> None:
+        """Writes the state, from which :meth:`resume` goes on bitwise the same; does nothing without a folder."""
+        if self.folder is None:
+            return
+        randoms = gather_object([random_state()])
+        if not self._main:
+            return
+        write_state(
+            self.folder / STATE,
+            {
+                "model": self.plain_model.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "scheduler": self.scheduler.state_dict() if self.scheduler is not None else None,
+                "random": randoms,
+                "progress": self.progress._asdict(),
+                "sums": self._sums,
+                "terms": self._terms,
+                "history": [report._asdict() for report in self.history],
+            },
+        )
+        lines = [json.dumps(report._asdict()) + "\n" for report in self.history]
+        partial = self.folder / f"{METRICS}.partial"
+        partial.write_text("".join(lines), encoding="utf-8")
+        partial.replace(self.folder / METRICS)
+
+    def resume(self) -> bool:
+        """Goes back to the folder's state, if there is one; tells whether there was.
+
+        Raises:
+            TrainingError: the state is damaged or belongs to another model or number of processes.
+        """
+        if self.folder is None or self.progress.step or not (self.folder / STATE).is_file():
+            return False
+        state = read_state(self.folder / STATE, self.accelerator.device)
+        if len(state["random"]) != self.accelerator.num_processes:
+            raise TrainingError(
+                f"{self.folder} was trained by {len(state['random'])} processes, not {self.accelerator.num_processes}."
+            )
+        try:
+            self.plain_model.load_state_dict(state["model"])
+            self.optimizer.load_state_dict(state["optimizer"])
+        except (RuntimeError, ValueError, KeyError) as error:
+            raise TrainingError(
+                f"The state in {self.folder} belongs to another model or optimizer; choose another folder. {error}"
+            ) from error
+        if self.scheduler is not None and state["scheduler"] is not None:
+            self.scheduler.load_state_dict(state["scheduler"])
+        self.progress = Progress(**state["progress"])
+        self._sums, self._terms = state["sums"], state["terms"]
+        self.history = [EpochReport(**report) for report in state["history"]]
+        if (self.folder / BEST).is_file() and self.progress.best_epoch >= 0:
+            last = {name: value.detach().clone() for name, value in self.plain_model.state_dict().items()}
+            load_weights(self.folder / BEST, self.plain_model)
+            self._best_weights = {n: v.detach().clone() for n, v in self.plain_model.state_dict().items()}
+            self.plain_model.load_state_dict(last)
+        set_random_state(state["random"][self.accelerator.process_index])
+        return True
+
+    @property
+    def _main(self) -> bool:
+        return bool(self.accelerator.is_main_process)
+
+    def _rate(self) -> float:
+        return float(self.optimizer.param_groups[0]["lr"])
+
+    def _not_finite(self, loss: Loss, batch: Batch) -> str:
+        terms = [f"{name} = {float(value)}" for name, value in loss.terms.items() if not torch.isfinite(value)]
+        return (
+            f"The loss is not finite at step {self.progress.step + 1} (epoch {self.progress.epoch + 1}): "
+            f"{', '.join(terms) or 'the weighted sum'}; corpus rows {batch.rows.tolist()[:8]}…. Nothing was updated by "
+            "this step. A lower learning rate, clip_norm, or features without extreme values mend it."
+        )
+
+
+def _check_labels(objective: Objective, batches: Loader) -> None:
+    dataset = batches.dataset
+    if not isinstance(dataset, CorpusDataset):
+        return
+    for name, target in objective.targets.items():
+        if name not in dataset.corpus.targets:
+            raise InputError(
+                f"The objective has the target {name!r}; the corpus has {list(dataset.corpus.targets)}."
+            )
+        target.check(dataset.corpus.labels(name), name)
