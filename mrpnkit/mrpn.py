@@ -60,7 +60,7 @@ class FeatureNorm(nn.Module):
     def forward(
         self, x: Float[Tensor, "batch features"], present: Bool[Tensor, "batch #features"] | Present = None
     ) -> Float[Tensor, "batch features"]:
-        """(B, D) → (B, D); ``present`` is (B,) for whole samples, or (B, D) where columns come from several modalities."""
+        """(B, D) → (B, D); ``present`` is (B,) for whole samples, or (B, D) for columns of several modalities."""
         mask = present if present is None or present.ndim == 2 else present[:, None]
         if mask is not None:
             x = x.masked_fill(~mask, 0.0)  # whatever stands in an absent row, NaN too, reaches nothing
@@ -83,11 +83,16 @@ class FeatureNorm(nn.Module):
         enough = count >= 2
         with torch.no_grad():
             unbiased = var * count / (count - 1).clamp(min=1)
-            self.running_mean.lerp_(torch.where(enough, mean, self.running_mean), self.momentum)
-            self.running_var.lerp_(torch.where(enough, unbiased, self.running_var), self.momentum)
+            self.running_mean.lerp_(
+                torch.where(enough, mean, self.running_mean).to(self.running_mean.dtype), self.momentum
+            )
+            self.running_var.lerp_(
+                torch.where(enough, unbiased, self.running_var).to(self.running_var.dtype), self.momentum
+            )
         return torch.where(enough, mean, self.running_mean), torch.where(enough, var, self.running_var)
 
     def extra_repr(self) -> str:
+        """What ``print`` shows between the brackets."""
         return f"{self.features}, eps={self.eps}, momentum={self.momentum}"
 
 
@@ -322,7 +327,9 @@ class MRPN(nn.Module):
         names = list(self.branches)
         fused = self.fusion([features.corrected[name] for name in names], [features.present[name] for name in names])
         scores = {
-            name: {target: _side(head, features.normalised[name], features.present[name]) for target, head in heads.items()}
+            name: {
+                target: _side(head, features.normalised[name], features.present[name]) for target, head in heads.items()
+            }
             for name, heads in (cast("Mapping[str, nn.ModuleDict]", self.sides).items() if sides else ())
         }
         return MRPNOutput(fused, scores, features.present)
@@ -354,8 +361,10 @@ def check_names(names: Mapping[str, object], kind: str) -> None:
             why = {"": "it is empty", FUSED: "it names the fused score itself"}.get(
                 name, "a dot separates modules" if "." in name else "torch.nn.ModuleDict has an attribute of that name"
             )
-            raise InputError(f"MRPN: {name!r} cannot be the name of a {kind}: {why}. Rename it, for instance to "
-                             f"{(name.replace('.', '_') if '.' in name else (name or kind) + '_1')!r}.")
+            raise InputError(
+                f"MRPN: {name!r} cannot be the name of a {kind}: {why}. Rename it, for instance to "
+                f"{(name.replace('.', '_') if '.' in name else (name or kind) + '_1')!r}."
+            )
 
 
 def _side(head: nn.Module, normalised: Tensor, present: Present) -> Tensor:

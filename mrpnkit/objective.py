@@ -39,7 +39,9 @@ class Objective:
 
     def __init__(self, targets: Mapping[str, Target], *, weights: Mapping[str, float] | None = None) -> None:
         if not targets:
-            raise InputError("Objective was given no target; expected a mapping such as {'emotion': Classification(8)}.")
+            raise InputError(
+                "Objective was given no target; expected a mapping such as {'emotion': Classification(8)}."
+            )
         self.targets = dict(targets)
         self.weights = dict(weights or {})
         for head, weight in self.weights.items():

@@ -88,9 +88,7 @@ class Registry(Generic[T]):
             return self._own[name]
         if len(plugins) > 1:
             owners = " and ".join(repr(_distribution(plugin)) for plugin in plugins)
-            raise RegistryError(
-                f"The {self.kind} name {name!r} is announced by {owners}; uninstall one of them."
-            )
+            raise RegistryError(f"The {self.kind} name {name!r} is announced by {owners}; uninstall one of them.")
         if not plugins:
             raise RegistryError(self._unknown(name))
         if name not in self._loaded:

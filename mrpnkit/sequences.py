@@ -73,9 +73,7 @@ class Sequences(NamedTuple):
         return cls(steps[:0], torch.zeros(batch, dtype=torch.int64, device=steps.device))
 
     @classmethod
-    def from_padded(
-        cls, values: Shaped[Tensor, "batch time *step"], lengths: Int64[Tensor, "batch"]
-    ) -> "Sequences":
+    def from_padded(cls, values: Shaped[Tensor, "batch time *step"], lengths: Int64[Tensor, "batch"]) -> "Sequences":
         """Drops the padding of a grid (B, T, ...): of row i only the first ``lengths[i]`` steps are kept."""
         if values.ndim < 2 or lengths.shape != values.shape[:1]:
             raise InputError(

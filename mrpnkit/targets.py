@@ -14,10 +14,11 @@ Metrics = dict[str, float]
 
 
 class Target(Protocol):
-    """One thing to predict. ``outputs`` is the number of scores that a head gives for it."""
+    """One thing to predict."""
 
     @property
-    def outputs(self) -> int: ...
+    def outputs(self) -> int:
+        """The number of scores that a head gives for it."""
 
     def check(self, labels: Tensor, name: str) -> None:
         """Raises InputError unless ``labels`` (all of a corpus) can be learned; ``name`` is the target's."""
@@ -63,7 +64,8 @@ class Classification:
         """Raises InputError for labels that are not int64 (n,) in −1 … C−1."""
         if labels.dtype != torch.int64 or labels.ndim != 1:
             raise InputError(
-                f"Labels of {name!r} have type {labels.dtype} and shape {tuple(labels.shape)}; expected torch.int64 (n,)."
+                f"Labels of {name!r} have type {labels.dtype} and shape {tuple(labels.shape)}; "
+                "expected torch.int64 (n,)."
             )
         wrong = ((labels < self.MISSING) | (labels >= self.outputs)).nonzero().flatten()
         if len(wrong):
@@ -121,4 +123,3 @@ class Classification:
         known = self.known(labels)
         cells = labels[known] * self.outputs + scores[known].argmax(dim=-1)
         return torch.bincount(cells, minlength=self.outputs**2).view(self.outputs, self.outputs)
-

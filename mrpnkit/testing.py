@@ -25,11 +25,11 @@ _DEVIATION_BFLOAT16 = 0.1
 def check_extractor(factory: Factory, in_features: int) -> None:
     """Checks all that mrpnkit asks of an extractor.
 
-    Built for the width of a step, it has an integer ``out_features``, turns ragged steps of that width into ragged steps
-    of ``out_features``, refuses another width with an InputError, and leaves its input as it was. A sample of no steps
-    stays one; in evaluation the steps of a sample do not depend on the other samples. Every parameter gets a finite
-    gradient, also from a batch without any step: processes that train together wait for it. The state is restored from
-    a state dict, a seed repeats it, and it runs in float32, under autocast and in bfloat16.
+    Built for the width of a step, it has an integer ``out_features``, turns ragged steps of that width into ragged
+    steps of ``out_features``, refuses another width with an InputError, and leaves its input as it was. A sample of no
+    steps stays one; in evaluation the steps of a sample do not depend on the other samples. Every parameter gets a
+    finite gradient, also from a batch without any step: processes that train together wait for it. The state is
+    restored from a state dict, a seed repeats it, and it runs in float32, under autocast and in bfloat16.
 
     Args:
         factory: builds the extractor from the width of a step: ``lambda width: Conv1d(width, channels=[8])``.
@@ -97,7 +97,7 @@ def _steps_of_extractor(part: nn.Module, inputs: Sequences, where: str) -> list[
             f"{_name(part)} turned {inputs.batch_size} samples into {outputs.batch_size} ({where}); their number must "
             "stay."
         )
-    if outputs.steps.shape[1:] != (part.out_features,):
+    if list(outputs.steps.shape[1:]) != [part.out_features]:
         raise AssertionError(
             f"{_name(part)} has out_features={part.out_features} but returned steps of shape "
             f"{tuple(outputs.steps.shape[1:])} ({where})."
@@ -146,9 +146,14 @@ def _check_width(part: nn.Module, in_features: int, run: Run) -> None:
 
 
 def _check_values_and_gradients(part: nn.Module, inputs: Sequences, run: Run) -> None:
-    where = f"lengths {tuple(inputs.lengths.tolist())}, {'train' if part.training else 'eval'}, {inputs.steps.dtype}"
+    autocast = ", autocast" if torch.is_autocast_enabled("cpu") else ""
+    mode = f"{'train' if part.training else 'eval'}, {inputs.steps.dtype}{autocast}"
+    where = f"lengths {tuple(inputs.lengths.tolist())}, {mode}"
     steps = inputs.steps.clone().requires_grad_()
-    outputs = torch.cat([result.flatten() for result in run(part, inputs.with_steps(steps), where)])
+    try:
+        outputs = torch.cat([result.flatten() for result in run(part, inputs.with_steps(steps), where)])
+    except (IndexError, RuntimeError, TypeError) as error:
+        raise AssertionError(f"{_name(part)} fails ({where}): {type(error).__name__}: {error}") from error
     if not torch.equal(steps, inputs.steps):
         raise AssertionError(f"{_name(part)} changed the steps that it was given ({where}).")
     if not outputs.is_floating_point() or not outputs.isfinite().all():

@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from tests.small_models import randomise, ragged, vector_model
 from torch import Tensor, nn
 
 from mrpnkit import FeatureNorm, Sequences
+from tests.small_models import ragged, randomise, vector_model
 
 
 def pair(features: int, *, dtype: torch.dtype = torch.float32) -> tuple[FeatureNorm, nn.BatchNorm1d]:
@@ -21,7 +21,8 @@ def data(batch: int, features: int, *, seed: int = 0) -> Tensor:
 
 
 def statistics(norm: FeatureNorm | nn.BatchNorm1d) -> dict[str, Tensor]:
-    assert norm.running_mean is not None and norm.running_var is not None
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
     return {"mean": norm.running_mean.clone(), "var": norm.running_var.clone()}
 
 
@@ -68,7 +69,8 @@ def test_masked_equals_batch_norm_of_the_present_rows(training: bool) -> None:
     everybody = torch.ones(6).bool()
     found, wanted = gradients(ours, x, everybody, y), gradients(theirs, x, everybody, expected)
     torch.testing.assert_close(found, wanted, rtol=1e-10, atol=1e-10)
-    assert not y[~present].any() and not found["x"][~present].any()
+    assert not y[~present].any()
+    assert not found["x"][~present].any()
 
 
 def test_masks_by_column_normalise_each_column_over_its_own_rows() -> None:
@@ -87,7 +89,8 @@ def test_masks_by_column_normalise_each_column_over_its_own_rows() -> None:
         torch.testing.assert_close(ours.running_var[[column]], one.running_var)
     only = (x[1, 2] - before["mean"][2]) / (before["var"][2] + ours.eps).sqrt() * ours.weight[2] + ours.bias[2]
     torch.testing.assert_close(y[1, 2], only)  # the third column has one row: running statistics, not updated
-    assert ours.running_mean[2] == before["mean"][2] and ours.running_var[2] == before["var"][2]
+    assert ours.running_mean[2] == before["mean"][2]
+    assert ours.running_var[2] == before["var"][2]
     assert not y[~present].any()
 
 
@@ -153,7 +156,8 @@ def test_absent_samples_do_not_touch_the_statistics_of_other_modalities() -> Non
     whole, partial = batches
     audio = [name for name in whole if name.startswith(("norms.audio", "perceptrons.audio"))]
     video = [name for name in whole if name.startswith(("norms.video", "perceptrons.video"))]
-    assert len(audio) == 4 and len(video) == 4
+    assert len(audio) == 4
+    assert len(video) == 4
     for name in audio:
         assert torch.equal(whole[name], partial[name])
     for name in video:

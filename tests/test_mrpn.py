@@ -57,12 +57,15 @@ def test_missing_samples_give_finite_scores_and_gradients(
     model = affine_model(network).train(training)
     output = model(without("video", *gone), sides=True)
     present = output.present["video"]
-    assert present is not None and present.tolist() == [i not in gone for i in range(5)]
-    assert output.present["audio"] is None and output.present["text"] is None
+    assert present is not None
+    assert present.tolist() == [i not in gone for i in range(5)]
+    assert output.present["audio"] is None
+    assert output.present["text"] is None
     assert all(scores.isfinite().all() for scores in every_score(output))
     loss(output).backward()
     for name, parameter in model.named_parameters():
-        assert parameter.grad is not None and parameter.grad.isfinite().all(), name
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
     assert all(buffer.isfinite().all() for buffer in model.buffers())
 
 
@@ -75,7 +78,8 @@ def test_a_modality_that_nobody_has_gets_no_gradient(network: Network) -> None:
     assert len(own) == {"n0": 4, "n1": 8, "n2": 12}[network]
     assert not any(g is None or g.any() for g in own.values())
     dense = model.branches["audio"].get_parameter("extractor.dense.weight").grad
-    assert dense is not None and dense.any()
+    assert dense is not None
+    assert dense.any()
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -99,7 +103,8 @@ def test_absent_features_are_zero_at_every_place() -> None:
     features = model.features(without("video", 1, 3))
     for stage in (features.normalised, features.corrected):
         assert not stage["video"][[1, 3]].any()
-        assert stage["video"][[0, 2, 4]].all() and stage["audio"].all()
+        assert stage["video"][[0, 2, 4]].all()
+        assert stage["audio"].all()
 
 
 def test_a_sample_without_any_modality_is_scored() -> None:
@@ -118,7 +123,8 @@ def test_side_scores_are_computed_in_training_and_on_request() -> None:
     assert model.eval()(batch()).branches == {}
     assert list(model.eval()(batch(), sides=True).branches["text"]) == ["emotion", "actor"]
     n0 = affine_model("n0").train()
-    assert n0(batch(), sides=True).branches == {} and len(n0.sides) == 0
+    assert n0(batch(), sides=True).branches == {}
+    assert len(n0.sides) == 0
 
 
 def test_asking_for_side_scores_changes_no_fused_score() -> None:
@@ -208,7 +214,8 @@ def test_bfloat16_autocast_agrees_with_float32(training: bool, missing: bool) ->
             torch.testing.assert_close(mine.float(), theirs, rtol=0.05, atol=0.1)
     total.backward()
     for name, parameter in model.named_parameters():
-        assert parameter.grad is not None and parameter.grad.dtype == torch.float32, name
+        assert parameter.grad is not None, name
+        assert parameter.grad.dtype == torch.float32, name
         assert parameter.grad.isfinite().all(), name
 
 
@@ -288,7 +295,7 @@ def test_wrong_modalities() -> None:
 
 
 def test_batches_that_do_not_fit() -> None:
-    with pytest.raises(InputError, match="different sizes: {'audio': 5, 'video': 4, 'text': 5}"):
+    with pytest.raises(InputError, match=r"different sizes: \{'audio': 5, 'video': 4, 'text': 5\}"):
         affine_model()(batch(video=[1, 1, 1, 1]))
     wrong = batch() | {"video": Sequences(torch.zeros(7, 5), torch.tensor([1, 1, 1, 1, 1]))}
     with pytest.raises(InputError, match="video: the lengths add up to 5, but there are 7 steps"):

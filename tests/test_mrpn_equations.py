@@ -7,12 +7,12 @@ from typing import Literal
 import numpy as np
 import pytest
 import torch
-from tests.numpy_reference import Array, Flags, Reference, central_differences, losses
-from tests.small_models import randomise, vector_branch
 from torch import Tensor, nn
 
 from mrpnkit import MRPN, Classification, FusionComponent, Objective, ResPerceptron, Scoring, Sequences
 from mrpnkit.mrpn import Network
+from tests.numpy_reference import Array, Flags, Reference, central_differences, losses
+from tests.small_models import randomise, vector_branch
 
 Side = Literal["dense", "scoring"]
 CLASSES = {"emotion": 3, "actor": 2}

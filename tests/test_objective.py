@@ -54,8 +54,10 @@ def test_a_weight_of_zero_stops_the_gradient() -> None:
     out = output()
     objective(video=0)(out, {"emotion": LABELS}).total.backward()
     side, fused = out.branches["video"]["emotion"].grad, out.fused["emotion"].grad
-    assert side is not None and not side.any()
-    assert fused is not None and fused.any()
+    assert side is not None
+    assert not side.any()
+    assert fused is not None
+    assert fused.any()
 
 
 def test_several_targets_add_up() -> None:
@@ -81,9 +83,12 @@ def test_no_labels_at_all_cost_nothing() -> None:
     out = output()
     total, terms = objective()(out, {"emotion": torch.tensor([-1, -1])})
     total.backward()
-    assert total.item() == 0.0 and set(values(terms).values()) == {0.0}
+    assert total.item() == 0.0
+    assert set(values(terms).values()) == {0.0}
     gradient = out.fused["emotion"].grad
-    assert gradient is not None and not gradient.any() and gradient.isfinite().all()
+    assert gradient is not None
+    assert not gradient.any()
+    assert gradient.isfinite().all()
 
 
 def test_an_absent_modality_is_left_out_of_its_own_term_only() -> None:
@@ -105,7 +110,8 @@ def test_a_modality_that_nobody_has_costs_nothing() -> None:
     assert total.item() == pytest.approx(COSTS["fused"] + COSTS["audio"])
     total.backward()
     gradient = out.branches["video"]["emotion"].grad
-    assert gradient is not None and not gradient.any()
+    assert gradient is not None
+    assert not gradient.any()
 
 
 def test_present_and_labelled_must_meet() -> None:
@@ -127,7 +133,8 @@ def test_a_step_along_the_gradient_lowers_the_loss_of_a_model() -> None:
         total.backward()
         optimiser.step()
         costs.append(total.item())
-    assert costs == sorted(costs, reverse=True) and len(set(costs)) == 5
+    assert costs == sorted(costs, reverse=True)
+    assert len(set(costs)) == 5
 
 
 def test_error_texts() -> None:

@@ -1,13 +1,15 @@
 """Two processes, each with a part of a batch, against one process with the whole of it; gloo, on the CPU."""
 
+import multiprocessing
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from torch import Tensor, nn
+from torch.multiprocessing.spawn import start_processes
 from torch.nn.parallel import DistributedDataParallel
 
 from mrpnkit import MRPN, Classification, FeatureNorm, Objective, Sequences
@@ -91,9 +93,14 @@ def one() -> Results:
 @pytest.fixture(scope="module")
 def two(tmp_path_factory: pytest.TempPathFactory) -> tuple[Results, Results]:
     folder: Path = tmp_path_factory.mktemp("processes")
-    mp.spawn(process, args=(str(folder),), nprocs=2)  # type: ignore[no-untyped-call]
+    multiprocessing.set_forkserver_preload(["tests.test_processes", "torch._dynamo"])  # imported once, not twice
+    start_processes(process, args=(str(folder),), nprocs=2, start_method="forkserver")
     first, second = (torch.load(folder / f"{rank}.pt") for rank in (0, 1))
     return first, second
+
+
+def labelled(key: str) -> Callable[[str], str]:
+    return lambda text: f"{key}: {text}"
 
 
 @pytest.mark.parametrize("name", NORMS)
@@ -109,7 +116,7 @@ def test_feature_norm(name: str, one: Results, two: tuple[Results, Results]) -> 
             assert torch.equal(first[key], second[key])
         else:
             found = first[key] + second[key]
-        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5, msg=lambda text, key=key: f"{key}: {text}")
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5, msg=labelled(key))
 
 
 @pytest.mark.parametrize("name", [*MODELS, "no video in the second, scoring"])
@@ -123,4 +130,4 @@ def test_model_and_objective(name: str, one: Results, two: tuple[Results, Result
         else:
             found = first[key]
             torch.testing.assert_close(first[key], second[key], rtol=0, atol=0)
-        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5, msg=lambda text, key=key: f"{key}: {text}")
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5, msg=labelled(key))

@@ -2,7 +2,6 @@
 
 import io
 import pickle
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -101,18 +100,25 @@ def test_a_vector_is_a_sequence_of_one_step() -> None:
 @pytest.mark.parametrize("like", [torch.zeros(4, 3).half(), Sequences(torch.zeros(4, 3).half(), torch.tensor([4]))])
 def test_an_absent_modality(like: Tensor | Sequences) -> None:
     s = Sequences.absent(2, like).check()
-    assert s.lengths.tolist() == [0, 0] and not s.present.any()
-    assert tuple(s.steps.shape) == (0, 3) and s.steps.dtype == torch.float16
+    assert s.lengths.tolist() == [0, 0]
+    assert not s.present.any()
+    assert tuple(s.steps.shape) == (0, 3)
+    assert s.steps.dtype == torch.float16
     values, mask = s.padded()
-    assert tuple(values.shape) == (2, 1, 3) and not values.any() and not mask.any()
+    assert tuple(values.shape) == (2, 1, 3)
+    assert not values.any()
+    assert not mask.any()
     same(s.reversed().unbind(), [torch.zeros(0, 3).half()] * 2)
 
 
 def test_a_batch_of_nobody() -> None:
     s = Sequences(torch.zeros(0, 3), torch.zeros(0, dtype=torch.int64)).check()
-    assert s.batch_size == 0 and s.unbind() == []
-    assert tuple(s.padded().values.shape) == (0, 1, 3) and tuple(s.padded().mask.shape) == (0, 1)
-    assert tuple(s.reversed().steps.shape) == (0, 3) and len(s.sample_of_step()) == 0
+    assert s.batch_size == 0
+    assert s.unbind() == []
+    assert tuple(s.padded().values.shape) == (0, 1, 3)
+    assert tuple(s.padded().mask.shape) == (0, 1)
+    assert tuple(s.reversed().steps.shape) == (0, 3)
+    assert len(s.sample_of_step()) == 0
 
 
 def test_with_steps_keeps_the_lengths() -> None:
@@ -141,7 +147,8 @@ def batch() -> dict[str, Sequences | Tensor]:
 
 
 def unchanged(found: object) -> None:
-    assert isinstance(found, dict) and isinstance(found["audio"], Sequences)
+    assert isinstance(found, dict)
+    assert isinstance(found["audio"], Sequences)
     expected = batch()["audio"]
     assert isinstance(expected, Sequences)
     same(found["audio"].check().unbind(), expected.unbind())
@@ -151,7 +158,9 @@ def unchanged(found: object) -> None:
 def test_it_is_moved_by_accelerate() -> None:
     unchanged(send_to_device(batch(), "cpu"))
     moved = send_to_device(batch(), "meta")["audio"]
-    assert isinstance(moved, Sequences) and moved.steps.is_meta and moved.lengths.is_meta
+    assert isinstance(moved, Sequences)
+    assert moved.steps.is_meta
+    assert moved.lengths.is_meta
 
 
 def test_it_is_pickled_and_saved() -> None:
@@ -176,8 +185,8 @@ def test_it_is_pinned(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_it_crosses_from_a_worker_process() -> None:
-    loader = DataLoader([batch(), batch()], batch_size=None, num_workers=1)  # type: ignore[arg-type]
-    received: Iterator[object] = iter(loader)
+    loader: DataLoader[object] = DataLoader([batch(), batch()], batch_size=None, num_workers=1)  # type: ignore[arg-type]
+    received = iter(loader)
     unchanged(next(received))
 
 
@@ -230,4 +239,6 @@ def test_check(steps: Tensor, lengths: Tensor, text: str) -> None:
 
 def test_names_of_the_grid() -> None:
     grid = Sequences.of([torch.ones(2, 1)]).padded()
-    assert isinstance(grid, Padded) and grid.values is grid[0] and grid.mask.dtype == torch.bool
+    assert isinstance(grid, Padded)
+    assert grid.values is grid[0]
+    assert grid.mask.dtype == torch.bool

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from examples.aver.recipe import Recipe
 from mrpnkit.errors import MrpnkitError
@@ -23,7 +24,9 @@ console = Console(highlight=False)
 
 Data = Annotated[
     Path | None,
-    typer.Option("--data", help="Folder of a data set (RAVDESS). Without it: movies drawn by code.", show_default=False),
+    typer.Option(
+        "--data", help="Folder of a data set (RAVDESS). Without it: movies drawn by code.", show_default=False
+    ),
 ]
 Out = Annotated[Path, typer.Option("--out", help="Folder that everything is written to.")]
 Network = Annotated[
@@ -38,7 +41,9 @@ Seed = Annotated[int, typer.Option("--seed", help="Of weights, order and augment
 def demo(
     data: Data = None,
     out: Annotated[Path | None, typer.Option("--out", help="Default: runs/aver-demo, or runs/aver for --data.")] = None,
-    small: Annotated[bool, typer.Option("--small", help="Fewer clips, folds and epochs: does everything work?")] = False,
+    small: Annotated[
+        bool, typer.Option("--small", help="Fewer clips, folds and epochs: does everything work?")
+    ] = False,
 ) -> None:
     """The whole comparison: one modality alone against N0, N1 and N2, in one command.
 
@@ -80,7 +85,7 @@ def train(
 
     Example: python -m examples.aver train --network n2 --fold 3 --data /path/to/ravdess
     """
-    from examples.aver.demo import open_corpus, number_of_folds
+    from examples.aver.demo import number_of_folds, open_corpus
     from examples.aver.job import Job, run_job
 
     corpus, _ = open_corpus(data, out, console)
@@ -126,7 +131,7 @@ def table(
 
     Example: python -m examples.aver table --data /path/to/ravdess --out runs/ravdess
     """
-    from examples.aver.demo import open_corpus, number_of_folds
+    from examples.aver.demo import number_of_folds, open_corpus
     from examples.aver.table import run_table
 
     corpus, seconds = open_corpus(data, out, console)
@@ -163,7 +168,7 @@ def main() -> None:
     try:
         app(prog_name="python -m examples.aver")
     except MrpnkitError as error:
-        Console(stderr=True, highlight=False).print(f"[red]Error:[/red] {error}", soft_wrap=True, markup=True)
+        Console(stderr=True, highlight=False).print(Text.assemble(("Error:", "red"), f" {error}"), soft_wrap=True)
         sys.exit(2)
 
 

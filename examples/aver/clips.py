@@ -71,7 +71,8 @@ class Clip:
     def __post_init__(self) -> None:
         if self.emotion not in EMOTIONS:
             raise CorpusError(
-                f"Clip {self.id!r} shows {self.emotion!r}, which is no known emotion; expected one of {', '.join(EMOTIONS)}."
+                f"Clip {self.id!r} shows {self.emotion!r}, which is no known emotion; expected one of "
+                f"{', '.join(EMOTIONS)}."
             )
         if self.sex not in ("male", "female"):
             raise CorpusError(f"Clip {self.id!r}: the actor's sex is {self.sex!r}; expected 'male' or 'female'.")
@@ -114,7 +115,9 @@ class Clip:
             CorpusError: the corpus of this clip has no pictures.
         """
         if self.read_frames is None:
-            raise CorpusError(f"Clip {self.id!r} has no pictures; its corpus holds {' and '.join(self.modalities)} only.")
+            raise CorpusError(
+                f"Clip {self.id!r} has no pictures; its corpus holds {' and '.join(self.modalities)} only."
+            )
         return self.read_frames()
 
 
@@ -136,7 +139,9 @@ def read_wave(path: Path, *, sample_rate: int = SPEECH_RATE) -> NDArray[np.float
         raise CorpusError(f"The audio file {path} has no samples. Fetch it again, or remove it.")
     mono = np.ascontiguousarray(wave.mean(axis=1, dtype=np.float32))
     if not np.isfinite(mono).all():
-        raise CorpusError(f"The audio file {path} has samples that are not finite numbers. Fetch it again, or remove it.")
+        raise CorpusError(
+            f"The audio file {path} has samples that are not finite numbers. Fetch it again, or remove it."
+        )
     if rate == sample_rate:
         return mono
     import torch

@@ -17,7 +17,7 @@ from examples.aver.recipe import TARGET
 from mrpnkit.data import Corpus
 from mrpnkit.train.state import METRICS
 
-STYLE = {
+STYLE: Any = {
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -106,7 +106,9 @@ def folds_figure(results: Sequence[dict[str, Any]], networks: Sequence[str], pat
         axis.plot(places, line, color="#9aa5b1", linewidth=0.8, marker="o", markersize=2.5, zorder=1)
     axis.plot(places, table.mean(axis=0), color="#1b1b1b", linewidth=0, marker="_", markersize=26, markeredgewidth=2)
     for place, value in zip(places, table.mean(axis=0), strict=True):
-        axis.annotate(f"{value:.1f}", (place, value), xytext=(15, 0), textcoords="offset points", va="center", fontsize=8)
+        axis.annotate(
+            f"{value:.1f}", (place, value), xytext=(15, 0), textcoords="offset points", va="center", fontsize=8
+        )
     axis.set_xticks(places, [LABELS[network] for network in networks])
     axis.set_xlim(-0.5, len(networks) - 0.3)
     axis.set_ylabel("test accuracy, %")

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from accelerate.utils import set_seed
+from pydantic import TypeAdapter
 
 from examples.aver.recipe import TARGET, Recipe, augmentation, build_model, modalities_of, objective_for
 from mrpnkit.data import Corpus, CorpusDataset, Fold, group_folds, loader
@@ -72,7 +73,10 @@ class Job:
 def actor_folds(corpus: Corpus, folds: int) -> list[Fold]:
     """Actor-disjoint folds with balanced sexes; the actors of the next fold serve for validation."""
     return group_folds(
-        corpus.groups["actor"], folds, strata=corpus.groups["sex"], labels=corpus.targets[TARGET].tolist()
+        corpus.groups["actor"].tolist(),
+        folds,
+        strata=corpus.groups["sex"].tolist(),
+        labels=corpus.targets[TARGET].tolist(),
     )
 
 
@@ -164,7 +168,7 @@ def evaluate_run(run: Path, part: str, corpus_folder: Path | None = None) -> tup
         raise TrainingError(f"{run} holds no finished run: it has no {TEST}. Runs lie in OUT/NETWORK/fold-NN/seed-N.")
     stored = json.loads((run / RUN).read_text(encoding="utf-8"))
     folder = corpus_folder or run.parents[2] / stored["corpus"]
-    recipe = Recipe(**{k: tuple(v) if isinstance(v, list) else v for k, v in stored["recipe"].items()})
+    recipe = TypeAdapter(Recipe).validate_python(stored["recipe"])
     corpus = Corpus.open(folder)
     fold = actor_folds(corpus, stored["folds"])[stored["fold"]]
     rows = {"train": fold.train, "validation": fold.validation, "test": fold.test}[part]

@@ -44,9 +44,12 @@ HEAD_SIGNS = (-1.0, 1.0, 1.0, -1.0)
 
 
 class Aligned(NamedTuple):
-    """``shape`` (T, 68, 2) in inter-ocular distances; ``head`` (T, 4): shift to the right and down in inter-ocular
-    distances (along the axes of the usual face of the clip), logarithm of the size and tilt in radians, each but
-    the tilt relative to its median in the clip; ``tilt`` (T,): the tilt itself, 0 when the eyes are level."""
+    """The shape of a face and the motion of its head, apart.
+
+    ``shape`` (T, 68, 2) in inter-ocular distances. ``head`` (T, 4): shift to the right and down in inter-ocular
+    distances along the axes of the clip's usual face, logarithm of the size, and tilt in radians; the tilt relative
+    to its mean in the clip, the others to their medians. ``tilt`` (T,): the tilt itself, 0 when the eyes are level.
+    """
 
     shape: NDArray[np.float64]
     head: NDArray[np.float64]
@@ -141,13 +144,15 @@ class LandmarkFeatures:
         unknown = [block for block in self.blocks if block not in known]
         if unknown or not self.blocks or len(set(self.blocks)) != len(self.blocks):
             raise InputError(
-                f"LandmarkFeatures: the blocks are {self.blocks}; expected one or more of {', '.join(known)}, each once."
+                f"LandmarkFeatures: the blocks are {self.blocks}; expected one or more of {', '.join(known)}, each "
+                "once."
             )
         if self.scale not in ("frame", "clip"):
             raise InputError(f"LandmarkFeatures: scale is {self.scale!r}; expected 'frame' or 'clip'.")
         if self.pool < 1 or not self.onset_seconds >= 0:
             raise InputError(
-                f"LandmarkFeatures: pool is {self.pool} and onset_seconds {self.onset_seconds}; expected 1 or more frames "
+                f"LandmarkFeatures: pool is {self.pool} and onset_seconds {self.onset_seconds}; expected 1 or more "
+                "frames "
                 "and 0 or more seconds."
             )
 
@@ -220,7 +225,9 @@ def mirror_landmarks(points: NDArray[np.floating], *, width: float) -> NDArray[n
 
 def velocity(track: NDArray[np.float64], rate: float) -> NDArray[np.float64]:
     """Change a second of (T, D) at ``rate`` steps a second: central differences, one-sided at the ends; 0 for T = 1."""
-    return np.asarray(np.gradient(track, 1 / rate, axis=0)) if len(track) > 1 else np.zeros_like(track)
+    if len(track) < 2:
+        return np.zeros_like(track)
+    return np.asarray(np.gradient(track, 1 / rate, axis=0), dtype=np.float64)
 
 
 def _width(block: Block) -> int:
@@ -231,13 +238,13 @@ def _pooled(track: NDArray[np.float64], pool: int) -> NDArray[np.float64]:
     if pool == 1:
         return track
     steps = len(track) // pool
-    return track[: steps * pool].reshape(steps, pool, -1).mean(1)
+    return np.asarray(track[: steps * pool].reshape(steps, pool, -1).mean(1), dtype=np.float64)
 
 
 def _median(z: NDArray[np.complex128]) -> NDArray[np.complex128]:
-    return np.asarray(np.median(z.real, axis=0) + 1j * np.median(z.imag, axis=0))
+    return np.asarray(np.median(z.real, axis=0) + 1j * np.median(z.imag, axis=0), dtype=np.complex128)
 
 
 def _level(usual: NDArray[np.complex128]) -> NDArray[np.complex128]:
     left, right = usual[LEFT_EYE].mean(), usual[RIGHT_EYE].mean()
-    return (usual - (left + right) / 2) / (right - left)
+    return np.asarray((usual - (left + right) / 2) / (right - left), dtype=np.complex128)

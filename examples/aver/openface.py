@@ -37,14 +37,17 @@ def read_openface(path: Path, *, minimum_confidence: float = 0.7, fps: float | N
         missing = [name for name in wanted if name not in names]
         if missing:
             raise CorpusError(
-                f"The landmark file {path} has no column {missing[0]!r} ({len(missing)} of the {2 * POINTS} are missing); "
+                f"The landmark file {path} has no column {missing[0]!r} ({len(missing)} of the {2 * POINTS} are "
+                "missing); "
                 "expected the CSV output of OpenFace with x_0 … x_67 and y_0 … y_67 (its option -2Dfp)."
             )
         known = [name for name in ("frame", "timestamp", "success", "confidence") if name in names]
         columns = [names.index(name) for name in (*wanted, *known)]
         rows = [line for line in lines if line.strip()]
         if not rows:
-            raise CorpusError(f"The landmark file {path} has a header and no frames. Track the movie again, or remove it.")
+            raise CorpusError(
+                f"The landmark file {path} has a header and no frames. Track the movie again, or remove it."
+            )
         try:
             table = np.loadtxt(rows, delimiter=",", usecols=columns, ndmin=2)
         except (ValueError, IndexError) as error:
@@ -57,11 +60,14 @@ def read_openface(path: Path, *, minimum_confidence: float = 0.7, fps: float | N
     good &= np.isfinite(points).all(axis=(1, 2))
     if not good.any():
         raise CorpusError(
-            f"The landmark file {path} has no good frame: of {len(table)}, {int((extra.get('success', good) != 0).sum())} "
+            f"The landmark file {path} has no good frame: of {len(table)}, "
+            f"{int((extra.get('success', good) != 0).sum())} "
             f"have success and the highest confidence is {np.nan_to_num(confidence, nan=0.0).max():.2f} (at least "
             f"{minimum_confidence:.2f} is asked for). Lower minimum_confidence, or leave the clip out."
         )
-    frames = np.arange(len(table)) if "frame" not in extra else np.round(extra["frame"] - extra["frame"].min()).astype(int)
+    frames = (
+        np.arange(len(table)) if "frame" not in extra else np.round(extra["frame"] - extra["frame"].min()).astype(int)
+    )
     grid = np.zeros((int(frames.max()) + 1, POINTS, 2))
     trusted = np.zeros(len(grid), dtype=bool)
     for row in np.argsort(np.where(good, confidence, -np.inf), kind="stable"):  # the best row of a frame comes last

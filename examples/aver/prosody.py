@@ -50,12 +50,14 @@ class Prosody:
     def __post_init__(self) -> None:
         if not 0 < self.lowest < self.highest <= self.sample_rate / 4:
             raise InputError(
-                f"Prosody: a pitch between {self.lowest} and {self.highest} Hz cannot be looked for; expected 0 < lowest < "
+                f"Prosody: a pitch between {self.lowest} and {self.highest} Hz cannot be looked for; expected 0 < "
+                "lowest < "
                 f"highest ≤ {self.sample_rate / 4:g}."
             )
         if self.window_seconds * self.lowest < 2:
             raise InputError(
-                f"Prosody: a window of {self.window_seconds} s holds less than two periods of {self.lowest} Hz; expected at "
+                f"Prosody: a window of {self.window_seconds} s holds less than two periods of {self.lowest} Hz; "
+                "expected at "
                 f"least {2 / self.lowest:.4f} s."
             )
 

@@ -1,6 +1,6 @@
 """RAVDESS speech as clips of landmarks and sound: the compact archive, and whichever layout a folder has.
 
-Livingstone and Russo (2018), "The Ryerson Audio-Visual Database of Emotional Speech and Song (RAVDESS)", PLoS ONE 13(5).
+Livingstone and Russo (2018), "The Ryerson Audio-Visual Database of Emotional Speech and Song (RAVDESS)", PLoS ONE.
 """
 
 import csv
@@ -62,7 +62,9 @@ def read_landmark_archive(folder: Path) -> list[Clip]:
     table, archive = folder / "clips.csv", folder / "landmarks.npz"
     for path in (table, archive):
         if not path.is_file():
-            raise CorpusError(f"The RAVDESS archive {folder} has no {path.name}; expected clips.csv, landmarks.npz and audio/.")
+            raise CorpusError(
+                f"The RAVDESS archive {folder} has no {path.name}; expected clips.csv, landmarks.npz and audio/."
+            )
     rows = _rows(table)
     starts = _starts(archive)
     clips = []
@@ -80,7 +82,8 @@ def read_landmark_archive(folder: Path) -> list[Clip]:
             raise CorpusError(f"The recording {recording} does not exist, but {table.name} lists its clip.")
         if row["label"] != str(EMOTIONS.index(row["emotion"]) if row["emotion"] in EMOTIONS else None):
             raise CorpusError(
-                f"{table}: the clip {row['id']!r} has emotion {row['emotion']!r} and label {row['label']}; expected labels 0 "
+                f"{table}: the clip {row['id']!r} has emotion {row['emotion']!r} and label {row['label']}; expected "
+                "labels 0 "
                 f"to {len(EMOTIONS) - 1} for {', '.join(EMOTIONS)}."
             )
         clips.append(
@@ -102,7 +105,9 @@ def _rows(table: Path) -> list[dict[str, str]]:
         reader = csv.DictReader(lines)
         missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
         if missing:
-            raise CorpusError(f"{table} has no column {', '.join(missing)}; it has {', '.join(reader.fieldnames or ())}.")
+            raise CorpusError(
+                f"{table} has no column {', '.join(missing)}; it has {', '.join(reader.fieldnames or ())}."
+            )
         rows = list(reader)
     if not rows:
         raise CorpusError(f"{table} lists no clips.")

@@ -7,10 +7,10 @@ Accepted, anywhere below one folder and unpacked:
 - the tracking of Zenodo record 3255102 (Swanson, Livingstone and Russo, 2019), ``FacialTracking_Actors_01-24.zip``: one
   CSV of OpenFace 2.1 for each audio-video movie and named after it, ``01-01-06-01-02-01-12.csv``.
 
-A name is seven numbers: modality (01 audio and video, 02 video only, 03 audio only), vocal channel (01 speech, 02 song),
-emotion (01 neutral, calm, happy, sad, angry, fearful, disgust, 08 surprised), intensity (01 normal, 02 strong), statement,
-repetition, actor (odd: male, even: female). Song and video-only files are left out. A recording and its landmarks
-share the last six numbers, which are the clip's id.
+A name is seven numbers: modality (01 audio and video, 02 video only, 03 audio only), vocal channel (01 speech, 02
+song), emotion (01 neutral, calm, happy, sad, angry, fearful, disgust, 08 surprised), intensity (01 normal, 02 strong),
+statement, repetition, actor (odd: male, even: female). Song and video-only files are left out. A recording and its
+landmarks share the last six numbers, which are the clip's id.
 """
 
 import re
@@ -74,7 +74,9 @@ def decode_name(stem: str) -> Name:
         CorpusError: not seven two-digit numbers, or a number out of its range.
     """
     if not _NAME.fullmatch(stem):
-        raise CorpusError(f"{stem!r} is no RAVDESS name; expected seven two-digit numbers such as 03-01-06-01-02-01-12.")
+        raise CorpusError(
+            f"{stem!r} is no RAVDESS name; expected seven two-digit numbers such as 03-01-06-01-02-01-12."
+        )
     name = Name(*(int(number) for number in stem.split("-")))
     for part, largest in zip(Name._fields, (3, 2, len(EMOTIONS), 2, 2, 2, 24), strict=True):
         value = getattr(name, part)
@@ -106,7 +108,9 @@ def survey(folder: Path) -> Survey:
         found = landmarks if ending == ".csv" else audio
         first = found.setdefault((name.clip, -name.modality), path)
         if first.suffix == path.suffix and first.stat().st_size != path.stat().st_size:
-            raise CorpusError(f"{first} and {path} have the same name and different sizes; remove the one that is not right.")
+            raise CorpusError(
+                f"{first} and {path} have the same name and different sizes; remove the one that is not right."
+            )
     recordings: dict[str, Path] = {}
     for (clip, _), path in sorted(audio.items()):  # 03 comes before 01
         recordings.setdefault(clip, path)
@@ -131,7 +135,8 @@ def read_official(folder: Path, *, incomplete: Incomplete = "skip", minimum_conf
     found = survey(folder)
     if not found.audio and not found.landmarks:
         raise CorpusError(
-            f"Below {folder} are neither recordings (03-01-06-01-02-01-12.wav) nor landmark files (01-01-06-01-02-01-12.csv) "
+            f"Below {folder} are neither recordings (03-01-06-01-02-01-12.wav) nor landmark files "
+            "(01-01-06-01-02-01-12.csv) "
             "of RAVDESS speech; unpack Audio_Speech_Actors_01-24.zip and FacialTracking_Actors_01-24.zip there."
         )
     parts = [
@@ -145,7 +150,8 @@ def read_official(folder: Path, *, incomplete: Incomplete = "skip", minimum_conf
         ids = found.audio.keys() & found.landmarks.keys()
         if incomplete == "refuse" or not ids:
             raise CorpusError(
-                f"{problem} Add the files (Zenodo records 1188976 and 3255102), or pass incomplete='keep' to use clips with "
+                f"{problem} Add the files (Zenodo records 1188976 and 3255102), or pass incomplete='keep' to use "
+                "clips with "
                 "one modality missing" + (", or 'skip' to leave them out." if ids else ".")
             )
         warnings.warn(f"{problem} These clips are left out.", stacklevel=2)

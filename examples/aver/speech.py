@@ -63,13 +63,16 @@ class LogMel:
             raise InputError(f"LogMel: normalise is {self.normalise!r}; expected 'none', 'mean' or 'mean_variance'.")
         if not 0 <= self.lowest < self.highest <= self.sample_rate / 2:
             raise InputError(
-                f"LogMel: bands from {self.lowest} to {self.highest} Hz do not fit a rate of {self.sample_rate}; expected "
+                f"LogMel: bands from {self.lowest} to {self.highest} Hz do not fit a rate of {self.sample_rate}; "
+                "expected "
                 f"0 ≤ lowest < highest ≤ {self.sample_rate / 2:g}."
             )
         if self.window < 2 or self.n_mels < 1 or self.hop < 1 or not self.floor > 0:
             raise InputError(
-                f"LogMel: window_seconds {self.window_seconds}, n_mels {self.n_mels}, hop_seconds {self.hop_seconds}, floor "
-                f"{self.floor}; expected a window of two samples or more, a band or more, a hop of a sample or more and a "
+                f"LogMel: window_seconds {self.window_seconds}, n_mels {self.n_mels}, hop_seconds "
+                f"{self.hop_seconds}, floor "
+                f"{self.floor}; expected a window of two samples or more, a band or more, a hop of a sample or more "
+                "and a "
                 "floor above 0."
             )
 
@@ -153,7 +156,8 @@ class SpeechFeatures:
             )
         if (self.prosody.sample_rate, self.prosody.hop_seconds) != (self.mel.sample_rate, self.mel.hop_seconds):
             raise InputError(
-                f"SpeechFeatures: mel runs at {self.mel.sample_rate} Hz with a hop of {self.mel.hop_seconds} s, prosody at "
+                f"SpeechFeatures: mel runs at {self.mel.sample_rate} Hz with a hop of {self.mel.hop_seconds} s, "
+                "prosody at "
                 f"{self.prosody.sample_rate} Hz with {self.prosody.hop_seconds} s; expected the same of both."
             )
         if self.trim_decibels is not None and not self.trim_decibels > 0:
@@ -162,7 +166,24 @@ class SpeechFeatures:
     @property
     def width(self) -> int:
         """Number of columns."""
-        return sum(self.prosody.width if block == "prosody" else self.mel.width for block in self.blocks)
+        return sum(self._block_width(block) for block in self.blocks)
+
+    def columns(self, block: Block) -> slice:
+        """Where the columns of a block stand.
+
+        >>> SpeechFeatures(blocks=("log_mel", "prosody")).columns("prosody")
+        slice(64, 71, None)
+
+        Raises:
+            InputError: the block was not asked for.
+        """
+        if block not in self.blocks:
+            raise InputError(f"SpeechFeatures: there is no block {block!r} among {', '.join(self.blocks)}.")
+        start = sum(self._block_width(before) for before in self.blocks[: self.blocks.index(block)])
+        return slice(start, start + self._block_width(block))
+
+    def _block_width(self, block: Block) -> int:
+        return self.prosody.width if block == "prosody" else self.mel.width
 
     def __call__(self, wave: NDArray[np.floating]) -> Floats:
         """(n,) → (T, width) float32, T fewer where silence is cut; no samples give no frames.
@@ -180,7 +201,11 @@ class SpeechFeatures:
             if block == "prosody":
                 columns.append(self.prosody(wave))
             elif mel is not None:
-                columns.append({"log_mel": mel, "deviation": mel - _loud_mean(mel, energy)}.get(block, delta(mel, self.mel.hop_seconds)))
+                columns.append(
+                    {"log_mel": mel, "deviation": mel - _loud_mean(mel, energy)}.get(
+                        block, delta(mel, self.mel.hop_seconds)
+                    )
+                )
         frames = np.concatenate(columns, axis=1)
         if self.trim_decibels is None:
             return frames

@@ -1,10 +1,10 @@
 """Runs the comparison: all networks over all folds, several trainings at once, going on where it was stopped."""
 
 import os
-import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import asdict
 from multiprocessing import get_context
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from examples.aver.comparison import Comparison
 from examples.aver.figures import draw_figures
@@ -125,34 +125,18 @@ def run_table(
     return comparison
 
 
-def estimate_minutes(seconds_a_job: Callable[[str], float], jobs: Sequence[Job], workers: int) -> float:
-    """Minutes that the jobs that are not done will take, from the seconds of a job of each network."""
-    return sum(seconds_a_job(job.network) for job in jobs if job.done() is None) / workers / 60
-
-
 def _row(result: dict[str, Any]) -> dict[str, Any]:
     metrics = {name: round(value, 5) for name, value in result["metrics"].items()}
     rounded = {key: round(result[key], 2) for key in ("seconds", "wall_seconds", "peak_gib")}
     return {**result, **rounded, "metrics": metrics}
 
 
-def _bar(console: Console, waiting: Sequence[int]) -> Any:
-    from contextlib import contextmanager
-
-    @contextmanager
-    def shown() -> Any:
-        columns = (TextColumn("trainings"), MofNCompleteColumn(), BarColumn(), TimeElapsedColumn(),
-                   TextColumn("{task.description}"))  # fmt: skip
-        with Progress(*columns, console=console, disable=not waiting) as bar:
-            yield bar, bar.add_task("", total=len(waiting))
-
-    return shown()
+@contextmanager
+def _bar(console: Console, waiting: Sequence[int]) -> Iterator[tuple[Progress, TaskID]]:
+    columns = (TextColumn("trainings"), MofNCompleteColumn(), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, TextColumn("{task.description}"), console=console, disable=not waiting) as bar:
+        yield bar, bar.add_task("", total=len(waiting))
 
 
 def _one_thread() -> None:
     torch.set_num_threads(1)
-
-
-def median_seconds(results: Sequence[dict[str, Any]]) -> float:
-    """Median wall-clock seconds of a training."""
-    return statistics.median(result["wall_seconds"] for result in results)

@@ -9,6 +9,7 @@ from mrpnkit.aggregators.attention import Attention
 from mrpnkit.aggregators.pooling import Last, Max, Mean
 from mrpnkit.aggregators.recurrent import GRU, LSTM, BiLSTM
 from mrpnkit.aggregators.registry import AGGREGATORS
+from mrpnkit.aggregators.statistics import Statistics
 from mrpnkit.aggregators.transformer import Transformer
 
-__all__ = ["AGGREGATORS", "GRU", "LSTM", "Attention", "BiLSTM", "Last", "Max", "Mean", "Transformer"]
+__all__ = ["AGGREGATORS", "GRU", "LSTM", "Attention", "BiLSTM", "Last", "Max", "Mean", "Statistics", "Transformer"]

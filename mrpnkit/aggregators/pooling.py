@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from mrpnkit.aggregators.registry import AGGREGATORS
-from mrpnkit.extractors.arguments import check_counts, checked_steps
+from mrpnkit.arguments import check_counts, checked_steps
 from mrpnkit.sequences import Sequences
 
 Pool = Literal["last", "mean", "max"]

@@ -15,11 +15,11 @@ from mrpnkit.data.corpus import Window
 from mrpnkit.errors import InputError
 
 
-
 class Change(Protocol):
     """Alters the steps of one sample: (T, ...) → (T', ...), with randomness from ``generator`` only."""
 
-    def __call__(self, steps: Tensor, generator: np.random.Generator) -> Tensor: ...
+    def __call__(self, steps: Tensor, generator: np.random.Generator) -> Tensor:
+        """The changed steps; the given ones are this function's own."""
 
 
 class RandomSlice:
@@ -55,7 +55,7 @@ class ClassPairing:
     """Takes every modality but the first from another sample with the same label (section 1.4, item 2 of the paper).
 
     Args:
-        labels: label of each candidate.
+        labels: label of each candidate; one without a label (−1) is paired with nobody.
         rows: corpus row of each candidate; give those of the training part only, so that nothing crosses a split.
         share: probability that a modality is taken from another sample.
     """
@@ -71,6 +71,7 @@ class ClassPairing:
         """The row that the modality is taken from; ``row`` itself with probability 1 − share."""
         if row not in self._label_of:
             raise InputError(f"ClassPairing: row {row} is none of the candidates; pair within the training part only.")
-        if generator.random() >= self.share:
+        label = self._label_of[row]
+        if generator.random() >= self.share or label < 0:
             return row
-        return int(generator.choice(self._rows_of[self._label_of[row]]))
+        return int(generator.choice(self._rows_of[label]))

@@ -10,6 +10,7 @@ On disk a corpus is a folder::
 Reading a slice of a sample touches only its bytes. A folder appears whole or not at all.
 """
 
+import csv
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,6 +25,7 @@ from mrpnkit.errors import CorpusError, InputError
 from mrpnkit.sequences import Sequences
 
 FORMAT = 1
+EMPTY = "The corpus is empty: it has no samples. Give at least one."
 Window = tuple[int, int]
 """First step and the step after the last, within a sample."""
 
@@ -83,7 +85,8 @@ class Corpus:
         Args:
             modalities: for each either one array (n, ...), a vector a sample, or a list of n arrays (T_i, ...), a
                 sequence a sample; T_i = 0 where a sample lacks the modality.
-            targets: for each n labels: integers or class names (a classification), or floats (a regression).
+            targets: for each n labels: integers (−1 where it is missing) or class names (None where it is
+                missing) for a classification, or floats (NaN where it is missing) for a regression.
             ids: names of the samples; by default ``"0"``, ``"1"``, ….
             groups: for each n values, such as the actor of each sample.
             classes: order of the class names; by default sorted, or 0 … largest label.
@@ -103,9 +106,9 @@ class Corpus:
         if first is None:
             raise InputError("Corpus.from_arrays was given no targets; expected a mapping such as {'emotion': labels}.")
         names = list(ids) if ids is not None else [str(row) for row in range(len(first))]
-        parts = {
-            name: _modality(name, values, names, (rates or {}).get(name)) for name, values in modalities.items()
-        }
+        if not names:
+            raise CorpusError(EMPTY)
+        parts = {name: _modality(name, values, names, (rates or {}).get(name)) for name, values in modalities.items()}
         coded, found = {}, {}
         for name, values in targets.items():
             coded[name], labels = _target(name, values, (classes or {}).get(name))
@@ -133,7 +136,8 @@ class Corpus:
             about = json.loads(description.read_text(encoding="utf-8"))
             if about["format"] != FORMAT:
                 raise CorpusError(
-                    f"{folder} has corpus format {about['format']!r}; this version reads format {FORMAT}. Prepare it anew."
+                    f"{folder} has corpus format {about['format']!r}; this version reads format {FORMAT}. "
+                    "Prepare it anew."
                 )
             modalities = {}
             for name, entry in about["modalities"].items():
@@ -141,7 +145,7 @@ class Corpus:
                 modalities[name] = Modality(steps, np.load(folder / f"{name}.lengths.npy"), entry["rate"])
             ids, targets, classes, groups = read_table(folder / "samples.csv", about["targets"], about["groups"])
             return cls(ids, modalities, targets, classes=classes, groups=groups, about=about["about"])
-        except (OSError, KeyError, ValueError, TypeError) as error:
+        except (OSError, EOFError, LookupError, ValueError, TypeError, AttributeError, csv.Error) as error:
             if isinstance(error, CorpusError):
                 raise
             raise CorpusError(f"{folder} cannot be opened as a corpus: {type(error).__name__}: {error}") from error
@@ -157,7 +161,8 @@ class Corpus:
                     name,
                     {modality: self.read(modality, row) for modality in self.modalities},
                     {
-                        target: self.classes[target][values[row]] if target in self.classes and values[row] >= 0
+                        target: self.classes[target][values[row]]
+                        if target in self.classes and values[row] >= 0
                         else (None if target in self.classes else float(values[row]))
                         for target, values in self.targets.items()
                     },
@@ -199,7 +204,7 @@ class Corpus:
     def _check(self) -> None:
         count = len(self.ids)
         if not count:
-            raise CorpusError("The corpus is empty: it has no samples. Give at least one.")
+            raise CorpusError(EMPTY)
         if not self.modalities:
             raise CorpusError("The corpus has no modality; give at least one.")
         if len(set(self.ids)) != count:
@@ -212,10 +217,18 @@ class Corpus:
                     f"Modality {name!r}: {len(modality.lengths)} lengths that add up to {total}, for {count} samples "
                     f"and {len(modality.steps)} steps. The numbers must agree."
                 )
+        check_classes(self.classes)
         for kind, columns in (("target", self.targets), ("group", self.groups)):
             for name, values in columns.items():
                 if len(values) != count:
                     raise CorpusError(f"The {kind} {name!r} has {len(values)} values for {count} samples.")
+
+
+def check_classes(classes: Mapping[str, Sequence[str]]) -> None:
+    """Raises CorpusError for classes that stand twice or have no name, which marks a missing label in the table."""
+    for target, names in classes.items():
+        if "" in names or len(set(names)) != len(names):
+            raise CorpusError(f"The classes of {target!r} must be distinct and have a name, got {list(names)}.")
 
 
 def join(pieces: Sequence[NDArray[Any]], *, like: NDArray[Any]) -> Sequences:
@@ -228,8 +241,8 @@ def join(pieces: Sequence[NDArray[Any]], *, like: NDArray[Any]) -> Sequences:
 def storable(name: str, sample: str, values: NDArray[Any] | Tensor) -> NDArray[Any]:
     """Steps as they are stored: float64 as float32, finite, of a type that torch has."""
     array = np.asarray(values)
-    if array.dtype == np.float64:
-        array = array.astype(np.float32)
+    if array.dtype == np.float64 or not array.dtype.isnative:
+        array = array.astype(np.float32 if array.dtype == np.float64 else array.dtype.newbyteorder("="))
     if array.dtype.kind not in "fiub":
         raise InputError(f"{name!r} of sample {sample!r} has type {array.dtype}; expected numbers.")
     if array.ndim == 0:
@@ -281,9 +294,11 @@ def _target(name: str, values: Any, classes: Sequence[str] | None) -> tuple[NDAr
                 f"have labels 0 to {len(names) - 1}, and −1 means missing."
             )
         return labels, names
-    names = list(classes) if classes else sorted(set(array.tolist()))
-    place = {c: i for i, c in enumerate(names)}
-    unknown = sorted({str(value) for value in array.tolist()} - set(place))
+    texts = [None if value is None else str(value) for value in array.tolist()]
+    found = sorted({text for text in texts if text is not None})
+    names = list(classes) if classes else found
+    place: dict[str | None, int] = {None: -1, **{c: i for i, c in enumerate(names)}}
+    unknown = [text for text in found if text not in place]
     if unknown:
         raise InputError(f"Target {name!r}: classes {unknown} are not among the declared {names}.")
-    return np.array([place[str(value)] for value in array.tolist()], dtype=np.int64), names
+    return np.array([place[text] for text in texts], dtype=np.int64), names

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from mrpnkit.errors import SplitError
 
 Rows = NDArray[np.int64]
+Column = Sequence[Any] | NDArray[Any]
 
 
 class Fold(NamedTuple):
@@ -28,11 +29,11 @@ class Fold(NamedTuple):
 
 
 def group_folds(
-    groups: Sequence[Any],
+    groups: Column,
     folds: int,
     *,
-    strata: Sequence[Any] | None = None,
-    labels: Sequence[Any] | None = None,
+    strata: Column | None = None,
+    labels: Column | None = None,
     seed: int | None = None,
 ) -> list[Fold]:
     """Divides groups into folds; each fold's part is tested once, the next fold's part serves for validation.
@@ -57,7 +58,8 @@ def group_folds(
     names = np.asarray([str(group) for group in groups])
     kinds = np.asarray([str(stratum) for stratum in strata]) if strata is not None else np.full(len(names), "")
     if len(kinds) != len(names) or (labels is not None and len(labels) != len(names)):
-        raise SplitError(f"group_folds: {len(names)} groups, but {len(kinds)} strata or {len(labels or [])} labels.")
+        given = f"{len(kinds)} strata and {'no' if labels is None else len(labels)} labels"
+        raise SplitError(f"group_folds: {len(names)} groups, but {given}; expected one for each sample.")
     stratum_of = _strata(names, kinds)
     if folds < 3:
         raise SplitError(f"group_folds: {folds} folds; at least 3 are needed: to test, to validate and to train.")
@@ -86,7 +88,7 @@ def group_folds(
 
 def natural(name: str) -> list[tuple[int, int, str]]:
     """Sort key by which ``actor_2`` comes before ``actor_10``."""
-    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"(\d+)", name) if part]
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"(\d+)", name) if part]
 
 
 def _strata(names: NDArray[np.str_], kinds: NDArray[np.str_]) -> dict[str, str]:

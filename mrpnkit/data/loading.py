@@ -176,5 +176,5 @@ def set_epoch(batches: Loader, epoch: int) -> None:
             part.set_epoch(epoch)
 
 
-def _as_it_is(batch: Batch) -> Batch:
+def _as_it_is(batch: Any) -> Any:
     return batch

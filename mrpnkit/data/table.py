@@ -45,6 +45,8 @@ def read_table(path: Path, targets: Mapping[str, Sequence[str] | None], groups: 
 def write_table(path: Path, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Writes the table; texts as they are, quoted where the CSV format needs it."""
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)
+        plain = csv.writer(file, lineterminator="\n")
+        quoted = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
+        for row in (header, *rows):
+            # A lone carriage return would end the line when it is read; the plain writer does not quote it.
+            (quoted if any("\r" in text for text in row) else plain).writerow(row)

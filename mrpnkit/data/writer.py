@@ -12,7 +12,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mrpnkit.data.corpus import FORMAT, storable
+from mrpnkit.data.corpus import FORMAT, check_classes, storable
 from mrpnkit.data.table import write_table
 from mrpnkit.errors import CorpusError, InputError
 
@@ -37,7 +37,7 @@ class CorpusWriter:
         about: where the corpus comes from and how it was made, as plain data that JSON can hold.
 
     Raises:
-        CorpusError: the folder exists, or nothing was added.
+        CorpusError: the folder exists, nothing was added, or the classes of a target are not distinct names.
     """
 
     def __init__(
@@ -52,11 +52,13 @@ class CorpusWriter:
         self.classes = {name: list(names) for name, names in (classes or {}).items()}
         self.rates = dict(rates or {})
         self.about = dict(about or {})
+        check_classes(self.classes)
         if self.folder.exists():
             raise CorpusError(f"{self.folder} exists already; remove it or choose another folder.")
         self._partial = self.folder.with_name(self.folder.name + ".partial")
         self._modalities: dict[str, _Growing] = {}
         self._rows: list[tuple[str, ...]] = []
+        self._ids: set[str] = set()
         self._header: tuple[str, ...] = ()
         self._columns: tuple[list[str], list[str]] = ([], [])
 
@@ -75,25 +77,30 @@ class CorpusWriter:
         """Adds one sample: steps (T, ...) of each modality, T = 0 where it is missing; None for a missing target.
 
         Raises:
-            InputError: names, shapes or types that differ from those of the first sample; NaN; an unknown class.
+            InputError: names, shapes or types that differ from those of the first sample; NaN; an unknown class; an id
+                that was added already; a target and a group of one name.
         """
         groups = groups or {}
         header = ("id", *targets, *groups)
+        arrays = {name: storable(name, sample, values) for name, values in modalities.items()}
+        row = (sample, *(self._text(sample, *item) for item in targets.items()), *map(str, groups.values()))
         if not self._rows:
-            self._header, self._columns = header, (list(targets), list(groups))
-            for name, values in modalities.items():
-                self._start(name, storable(name, sample, values))
+            self._begin(header, arrays)
+            self._columns = (list(targets), list(groups))
         if header != self._header or modalities.keys() != self._modalities.keys():
             raise InputError(
                 f"Sample {sample!r} has the columns {list(header)} and modalities {list(modalities)}; the first sample "
                 f"had {list(self._header)} and {list(self._modalities)}."
             )
-        arrays = {name: self._fitting(name, sample, values) for name, values in modalities.items()}
-        row = (sample, *(self._text(sample, *item) for item in targets.items()), *map(str, groups.values()))
+        if sample in self._ids:
+            raise InputError(f"The sample {sample!r} was added already; ids must be unique.")
+        for name, array in arrays.items():
+            self._check_fit(name, sample, array)
         for name, array in arrays.items():
             self._modalities[name].file.write(np.ascontiguousarray(array).tobytes())
             self._modalities[name].lengths.append(len(array))
         self._rows.append(row)
+        self._ids.add(sample)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -106,19 +113,24 @@ class CorpusWriter:
                 growing.file.close()
             shutil.rmtree(self._partial, ignore_errors=True)
 
-    def _start(self, name: str, array: NDArray[Any]) -> None:
-        file = (self._partial / f"{name}.steps.npy").open("wb")
-        self._modalities[name] = _Growing(file, array.dtype, array.shape[1:], [])
-        _write_header(file, array.dtype, (0, *array.shape[1:]))
+    def _begin(self, header: tuple[str, ...], arrays: Mapping[str, NDArray[Any]]) -> None:
+        if len(set(header)) != len(header):
+            raise InputError(
+                f"In samples.csv two columns would have one name: {list(header)}; rename a target or group."
+            )
+        self._header = header
+        for name, array in arrays.items():
+            file = (self._partial / f"{name}.steps.npy").open("wb")
+            self._modalities[name] = _Growing(file, array.dtype, array.shape[1:], [])
+            _write_header(file, array.dtype, (0, *array.shape[1:]))
 
-    def _fitting(self, name: str, sample: str, values: NDArray[Any] | Tensor) -> NDArray[Any]:
-        array, growing = storable(name, sample, values), self._modalities[name]
+    def _check_fit(self, name: str, sample: str, array: NDArray[Any]) -> None:
+        growing = self._modalities[name]
         if (array.dtype, array.shape[1:]) != (growing.dtype, growing.shape):
             raise InputError(
                 f"{name!r} of sample {sample!r} has steps of {array.dtype} {array.shape[1:]}; those of the first "
                 f"sample are {growing.dtype} {growing.shape}."
             )
-        return array
 
     def _text(self, sample: str, target: str, value: str | float | None) -> str:
         if value is None or value != value:
@@ -155,6 +167,4 @@ class CorpusWriter:
 
 def _write_header(file: BinaryIO, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
     # The format leaves room for the first axis to grow, so that the header can be written again in its place.
-    npy.write_array_header_1_0(
-        file, {"descr": npy.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
-    )
+    npy.write_array_header_1_0(file, {"descr": npy.dtype_to_descr(dtype), "fortran_order": False, "shape": shape})

@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from mrpnkit.extractors.arguments import check_counts, checked_steps
+from mrpnkit.arguments import check_counts, checked_steps
 from mrpnkit.extractors.registry import EXTRACTORS
 from mrpnkit.sequences import Sequences
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from mrpnkit.extractors.arguments import check_counts, check_rate, checked_steps
+from mrpnkit.arguments import check_counts, check_rate, checked_steps
 from mrpnkit.extractors.registry import EXTRACTORS
 from mrpnkit.extractors.units import Activation, Norm, activation_unit, norm_unit
 from mrpnkit.sequences import Sequences

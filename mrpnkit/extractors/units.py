@@ -4,7 +4,7 @@ from typing import Literal, get_args
 
 from torch import nn
 
-from mrpnkit.extractors.arguments import check_choice
+from mrpnkit.arguments import check_choice
 from mrpnkit.mrpn import FeatureNorm
 
 Activation = Literal["relu", "gelu"]

@@ -18,7 +18,7 @@ PACKAGES = ("mrpnkit", "torch", "numpy", "accelerate", "torchaudio", "torchvisio
 
 
 class Figure(NamedTuple):
-    """A measured value: its unit, its spread (standard deviation, in the same unit) and how many values are behind it."""
+    """A measured value: its unit, its spread (standard deviation, same unit) and how many values are behind it."""
 
     value: float
     unit: str

@@ -58,18 +58,20 @@ def evaluate(
     model.eval()
     device = next(model.parameters()).device
     collected: list[tuple[Tensor, dict[str, Tensor], MRPNOutput]] = []
-    for batch in batches:
-        rows, inputs, labels = cast(Batch, batch if accelerator is not None else _moved(batch, device))
-        with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
-            output = model(inputs, sides=True)
-        size = len(rows)
-        present = {
-            name: mask if mask is not None else torch.ones(size, dtype=torch.bool, device=device)
-            for name, mask in output.present.items()
-        }
-        record = (rows, dict(labels), MRPNOutput(output.fused, output.branches, dict(present)))
-        collected.append(accelerator.gather_for_metrics(record) if accelerator is not None else record)
-    model.train(training)
+    try:
+        for batch in batches:
+            rows, inputs, labels = cast(Batch, batch if accelerator is not None else _moved(batch, device))
+            with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
+                output = model(inputs, sides=True)
+            size = len(rows)
+            present = {
+                name: mask if mask is not None else torch.ones(size, dtype=torch.bool, device=device)
+                for name, mask in output.present.items()
+            }
+            record = (rows, dict(labels), MRPNOutput(output.fused, output.branches, dict(present)))
+            collected.append(accelerator.gather_for_metrics(record) if accelerator is not None else record)
+    finally:
+        model.train(training)
     return summarise(collected, objective)
 
 
@@ -78,9 +80,7 @@ def summarise(collected: list[tuple[Tensor, dict[str, Tensor], MRPNOutput]], obj
     outputs = [output for _, _, output in collected]
     rows = _joined([rows for rows, _, _ in collected])
     labels = {name: _joined([labels[name] for _, labels, _ in collected]) for name in objective.targets}
-    present = {
-        name: _joined([cast(Tensor, output.present[name]) for output in outputs]) for name in outputs[0].present
-    }
+    present = {name: _joined([cast(Tensor, output.present[name]) for output in outputs]) for name in outputs[0].present}
     scores = {FUSED: {t: _joined([output.fused[t] for output in outputs]).float() for t in outputs[0].fused}}
     for name, heads in outputs[0].branches.items():
         scores[name] = {t: _joined([output.branches[name][t] for output in outputs]).float() for t in heads}
@@ -91,7 +91,8 @@ def summarise(collected: list[tuple[Tensor, dict[str, Tensor], MRPNOutput]], obj
             mask = present.get(head, torch.ones(len(rows), dtype=torch.bool))
             figures = target.metrics(values[name][mask], labels[name][mask])
             metrics |= {f"{name}/{head}/{metric}": value for metric, value in figures.items()}
-            total += objective.weights.get(head, 1.0) * figures["loss"] if mask.any() else 0.0
+            measured = bool(target.known(labels[name][mask]).any())
+            total += objective.weights.get(head, 1.0) * figures["loss"] if measured else 0.0
     return Evaluation(rows, scores, labels, present, {"loss": total, **metrics})
 
 

@@ -14,7 +14,14 @@ def epoch_bar(total: int, done: int, *, shown: bool) -> Iterator[Callable[["Epoc
     if not shown:
         yield lambda report: None
         return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
     columns = (
         TextColumn("epoch"),

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from mrpnkit.errors import TrainingError
 
 STATE, BEST, LAST, METRICS = "state.pt", "best.safetensors", "last.safetensors", "metrics.jsonl"
+PARTS = {"model", "optimizer", "scheduler", "random", "progress", "sums", "terms", "history"}
 
 
 class Progress(NamedTuple):
@@ -40,9 +41,10 @@ def read_state(path: Path, device: torch.device) -> dict[str, Any]:
         content = torch.load(path, map_location=device, weights_only=True)
     except Exception as error:
         raise TrainingError(
-            f"{path} is no state of a training, or is damaged ({type(error).__name__}). Remove the folder to start anew."
+            f"{path} is no state of a training, or is damaged ({type(error).__name__}). "
+            "Remove the folder to start anew."
         ) from error
-    if not isinstance(content, dict):
+    if not isinstance(content, dict) or content.keys() != PARTS:
         raise TrainingError(f"{path} is no state of a training. Remove the folder to start anew.")
     return content
 

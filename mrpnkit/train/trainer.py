@@ -38,8 +38,11 @@ from mrpnkit.train.state import (
 
 
 class EpochReport(NamedTuple):
-    """One epoch: its number from 1, optimiser steps so far, seconds, learning rate, mean training loss of each term,
-    validation metrics (of the fusion and of each branch), and whether it is the best so far."""
+    """What one epoch gave.
+
+    Its number from 1, optimiser steps so far, seconds, learning rate, mean training loss of each term, validation
+    metrics (of the fusion and of each branch), and whether it is the best so far.
+    """
 
     epoch: int
     step: int
@@ -118,6 +121,7 @@ class Trainer:
         self._sums: Tensor | None = None
         self._terms: list[str] = []
         self._best_weights: dict[str, Tensor] | None = None
+        self._holds_best = False
         if self.folder is not None and self.accelerator.is_main_process:
             self.folder.mkdir(parents=True, exist_ok=True)
 
@@ -138,10 +142,11 @@ class Trainer:
         with epoch_bar(self.total_epochs, self.progress.epoch, shown=progress_bar and self._main) as advance:
             for report in self.epochs():
                 advance(report)
-        if self.folder is not None and self._main:
+        if self.folder is not None and self._main and not self._holds_best:
             save_weights(self.folder / LAST, self.plain_model)
         if keep == "best" and self._best_weights is not None:
             self.plain_model.load_state_dict(self._best_weights)
+            self._holds_best = True
         return self.history
 
     def epochs(self) -> Iterator[EpochReport]:
@@ -218,7 +223,9 @@ class Trainer:
 
     def _monitored(self, metrics: dict[str, float]) -> float:
         if self.monitor not in metrics:
-            raise InputError(f"Trainer: there is no metric {self.monitor!r} to monitor; there are {', '.join(metrics)}.")
+            raise InputError(
+                f"Trainer: there is no metric {self.monitor!r} to monitor; there are {', '.join(metrics)}."
+            )
         return metrics[self.monitor]
 
     def _is_better(self, metrics: dict[str, float]) -> bool:
@@ -277,7 +284,7 @@ class Trainer:
         self.progress = Progress(**state["progress"])
         self._sums, self._terms = state["sums"], state["terms"]
         self.history = [EpochReport(**report) for report in state["history"]]
-        if (self.folder / BEST).is_file() and self.progress.best_epoch >= 0:
+        if self.progress.best_epoch >= 0:
             last = {name: value.detach().clone() for name, value in self.plain_model.state_dict().items()}
             load_weights(self.folder / BEST, self.plain_model)
             self._best_weights = {n: v.detach().clone() for n, v in self.plain_model.state_dict().items()}
@@ -293,11 +300,11 @@ class Trainer:
         return float(self.optimizer.param_groups[0]["lr"])
 
     def _not_finite(self, loss: Loss, batch: Batch) -> str:
-        terms = [f"{name} = {float(value)}" for name, value in loss.terms.items() if not torch.isfinite(value)]
+        terms = [f"{name} = {float(value.detach())}" for name, value in loss.terms.items() if not torch.isfinite(value)]
         return (
             f"The loss is not finite at step {self.progress.step + 1} (epoch {self.progress.epoch + 1}): "
-            f"{', '.join(terms) or 'the weighted sum'}; corpus rows {batch.rows.tolist()[:8]}…. Nothing was updated by "
-            "this step. A lower learning rate, clip_norm, or features without extreme values mend it."
+            f"{', '.join(terms) or 'the weighted sum'}; corpus rows {batch.rows.tolist()[:8]}…. No weight was updated "
+            "by this step. A lower learning rate, clip_norm, or features without extreme values mend it."
         )
 
 
@@ -307,7 +314,5 @@ def _check_labels(objective: Objective, batches: Loader) -> None:
         return
     for name, target in objective.targets.items():
         if name not in dataset.corpus.targets:
-            raise InputError(
-                f"The objective has the target {name!r}; the corpus has {list(dataset.corpus.targets)}."
-            )
+            raise InputError(f"The objective has the target {name!r}; the corpus has {list(dataset.corpus.targets)}.")
         target.check(dataset.corpus.labels(name), name)

@@ -59,7 +59,9 @@ def test_official_clips(official: Path) -> None:
     speech = clips[1].speech()
     assert speech.shape == (8000,)  # half a second of the 03 recording, brought from 48 to 16 kHz
     assert speech.dtype == np.float32
-    np.testing.assert_allclose(speech[500:7500], 0.5 * np.sin(2 * np.pi * 440 * np.arange(500, 7500) / 16000), atol=1e-3)
+    np.testing.assert_allclose(
+        speech[500:7500], 0.5 * np.sin(2 * np.pi * 440 * np.arange(500, 7500) / 16000), atol=1e-3
+    )
 
 
 def test_clips_can_be_sent_to_other_processes(official: Path) -> None:
@@ -75,7 +77,9 @@ def test_incomplete_clips(official: Path) -> None:
     tracked(official / "tracking" / "01-01-01-01-01-01-07.csv")
     assert survey(official).without_landmarks == [CALM, "01-08-01-01-01-24"]
     assert survey(official).without_audio == ["01-01-01-01-01-07"]
-    listed = rf"1 clips have no recording \(01-01-01-01-01-07\); 2 clips have no landmarks \({CALM}, 01-08-01-01-01-24\)"
+    listed = (
+        rf"1 clips have no recording \(01-01-01-01-01-07\); 2 clips have no landmarks \({CALM}, 01-08-01-01-01-24\)"
+    )
     with pytest.warns(UserWarning, match=listed + r"\. These clips are left out"):
         assert [clip.id for clip in read_official(official)] == [SAD]
     with pytest.raises(CorpusError, match=listed + r"\. Add the files .* or 'skip' to leave them out"):
@@ -125,7 +129,9 @@ def test_layouts_are_told_apart(tmp_path: Path, official: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
     (empty / "notes.txt").write_text("x")
-    with pytest.raises(CorpusError, match=r"Looked for \(1\) clips\.csv.*\(2\).*03-01-06.*The folder holds: notes\.txt"):
+    with pytest.raises(
+        CorpusError, match=r"Looked for \(1\) clips\.csv.*\(2\).*03-01-06.*The folder holds: notes\.txt"
+    ):
         read_ravdess(empty)
     with pytest.raises(CorpusError, match=r"Below .*empty are neither recordings"):
         read_official(empty)
@@ -170,7 +176,10 @@ def archive(tmp_path: Path) -> Path:
 
 def test_archive_clips(archive: Path) -> None:
     clips = read_ravdess(archive)
-    assert [(clip.id, clip.actor, clip.sex, clip.label) for clip in clips] == [(SAD, "12", "female", 3), (CALM, "3", "male", 1)]
+    assert [(clip.id, clip.actor, clip.sex, clip.label) for clip in clips] == [
+        (SAD, "12", "female", 3),
+        (CALM, "3", "male", 1),
+    ]
     np.testing.assert_array_equal(clips[0].landmarks().points, face(2, frames=4).astype(np.int16))
     np.testing.assert_array_equal(clips[1].landmarks().points, face(1, frames=5).astype(np.int16))
     assert clips[0].landmarks().fps == 29.97

@@ -123,7 +123,7 @@ def test_noise_and_silence_are_not_voiced() -> None:
 def test_rising_pitch_has_its_slope() -> None:
     time = np.arange(RATE) / RATE
     phase = 2 * np.pi * 120 * (np.exp(0.5 * time) - 1) / 0.5  # f0 = 120 e^{t/2}: log f0 rises by 0.5 a second
-    wave = sum(np.sin(k * phase) / k for k in range(1, 6))
+    wave = np.sum([np.sin(k * phase) / k for k in range(1, 6)], axis=0)
     assert np.median(Prosody()(wave)[10:90, 6]) == pytest.approx(0.5, abs=0.05)
 
 

@@ -1,7 +1,7 @@
-"""A corpus that code makes in seconds: actors who say nothing in particular with a face and a voice that mean something.
+"""A corpus that code makes in seconds: actors who babble with a face and a voice that mean something.
 
-What a clip is follows from the seed, the actor, the class and the take alone, so every clip can be made again on its own,
-in any process, and a corpus with more actors or takes holds the smaller one. The class shows in the landmarks
+What a clip is follows from the seed, the actor, the class and the take alone, so every clip can be made again on its
+own, in any process, and a corpus with more actors or takes holds the smaller one. The class shows in the landmarks
 through expressions (:mod:`~examples.aver.synthetic.face`), and in the sound through pitch, energy and tempo
 (:mod:`~examples.aver.synthetic.voice`). Lengths, lip movements, blinks and the head's motion are the same for all
 classes, and face and voice draw from generators of their own: neither modality knows what the other one shows.
@@ -61,18 +61,21 @@ class SyntheticCorpus:
     def __post_init__(self) -> None:
         if self.n_actors < 1 or self.takes < 1 or self.seed < 0:
             raise InputError(
-                f"SyntheticCorpus: {self.n_actors} actors, {self.takes} takes, seed {self.seed}; expected one actor and one "
+                f"SyntheticCorpus: {self.n_actors} actors, {self.takes} takes, seed {self.seed}; expected one actor "
+                "and one "
                 "take or more, and a seed of 0 or more."
             )
         if not 0.2 <= self.shortest <= self.longest or not self.fps > 0 or self.size < 32:
             raise InputError(
-                f"SyntheticCorpus: clips of {self.shortest} to {self.longest} s at {self.fps} frames a second, {self.size} pixels "
+                f"SyntheticCorpus: clips of {self.shortest} to {self.longest} s at {self.fps} frames a second, "
+                f"{self.size} pixels "
                 "wide; expected 0.2 s or more, the shortest first, more than 0 frames a second and 32 pixels or more."
             )
         for modality, level in self.noise.items():
             if modality not in MODALITIES or not level >= 0:
                 raise InputError(
-                    f"SyntheticCorpus: noise of {level} for {modality!r}; expected 0 or more for {' or '.join(MODALITIES)}."
+                    f"SyntheticCorpus: noise of {level} for {modality!r}; expected 0 or more for "
+                    f"{' or '.join(MODALITIES)}."
                 )
 
     def clips(self) -> list[Clip]:
@@ -93,7 +96,9 @@ class SyntheticCorpus:
         plan = np.random.default_rng((_PLAN, *key))
         seconds = float(round(plan.uniform(self.shortest, self.longest) * self.fps) / self.fps)
         shown = {modality: self.evidence.shown(emotion, modality, plan) for modality in MODALITIES}
-        video = _Video(key, shown["video"], round(seconds * self.fps), self.fps, self.size, self.noise.get("video", 0.0))
+        video = _Video(
+            key, shown["video"], round(seconds * self.fps), self.fps, self.size, self.noise.get("video", 0.0)
+        )
         audio = _Audio(key, shown["audio"], seconds, self.noise.get("audio", 0.0))
         return Clip(
             id=f"a{actor:02d}-{emotion}-{take}",
@@ -105,6 +110,11 @@ class SyntheticCorpus:
             read_speech=partial(_speech, audio),
             read_frames=partial(_frames, video),
         )
+
+
+def synthetic_clips(*, seed: int = 0) -> list[Clip]:
+    """The 480 clips of the default corpus: 12 actors, 8 emotions, 5 takes, nothing spoilt on purpose."""
+    return SyntheticCorpus(seed=seed).clips()
 
 
 Key = tuple[int, int, int, int]
@@ -159,7 +169,7 @@ def _speech(audio: _Audio) -> NDArray[np.float32]:
     rng = np.random.default_rng((_VOICE, *audio.key))
     wave = speak(rng, voice, emotion=audio.shown.emotion, strength=audio.shown.strength, seconds=audio.seconds)
     hiss = np.random.default_rng((_NOISE, _VOICE, *audio.key)).normal(size=round(audio.seconds * SPEECH_RATE))
-    return (wave + audio.noise * np.sqrt((wave**2).mean()) * hiss).astype(np.float32)
+    return np.asarray(wave + audio.noise * np.sqrt((wave**2).mean()) * hiss, dtype=np.float32)
 
 
 def _sex(actor: int) -> Sex:

@@ -60,13 +60,16 @@ class Evidence:
         ):
             unknown = [modality for modality in mapping if modality not in MODALITIES]
             if unknown:
-                raise InputError(f"Evidence: {name} names the modality {unknown[0]!r}; expected {' or '.join(MODALITIES)}.")
+                raise InputError(
+                    f"Evidence: {name} names the modality {unknown[0]!r}; expected {' or '.join(MODALITIES)}."
+                )
         for modality in MODALITIES:
             for emotion in EMOTIONS:
                 shares = [_share(kind, modality, emotion) for kind in (self.misleading, self.uninformative)]
                 if min(shares) < 0 or not sum(shares) <= 1:
                     raise InputError(
-                        f"Evidence: of the {modality} of {emotion!r}, a share of {shares[0]} is misleading and {shares[1]} "
+                        f"Evidence: of the {modality} of {emotion!r}, a share of {shares[0]} is misleading and "
+                        f"{shares[1]} "
                         "uninformative; expected shares of 0 or more that add up to 1 at most."
                     )
             members = [emotion for group in self.shared.get(modality, ()) for emotion in group]
@@ -75,14 +78,16 @@ class Evidence:
             if twice or strange:
                 raise InputError(
                     f"Evidence: the groups that share their {modality} name {(strange or twice)[0]!r}, which is "
-                    f"{'no emotion' if strange else 'in two of them'}; expected disjoint groups of {', '.join(EMOTIONS)}."
+                    f"{'no emotion' if strange else 'in two of them'}; expected disjoint groups of "
+                    f"{', '.join(EMOTIONS)}."
                 )
         for name, shares_of in (("misleading", self.misleading), ("uninformative", self.uninformative)):
             for classes in shares_of.values():
                 for key in classes:
                     if key not in EMOTIONS and key not in range(len(EMOTIONS)):
                         raise InputError(
-                            f"Evidence: {name} names the class {key!r}; expected a label from 0 to {len(EMOTIONS) - 1} or one "
+                            f"Evidence: {name} names the class {key!r}; expected a label from 0 to "
+                            f"{len(EMOTIONS) - 1} or one "
                             f"of {', '.join(EMOTIONS)}."
                         )
 

@@ -13,17 +13,20 @@ from numpy.typing import NDArray
 from examples.aver.clips import SPEECH_RATE
 
 Floats = NDArray[np.float64]
-CONTROL_HOP = 80
-"""Samples between the points of the control tracks: 5 ms."""
+CONTROL_HOP = 160
+"""Samples between the points of the control tracks: 10 ms."""
 
 VOWELS = np.array([[730, 1090, 2440], [270, 2290, 3010], [300, 870, 2240], [530, 1840, 2480], [570, 840, 2410]], float)
 """First three formants in Hz of the vowels of father, heed, who'd, head and hawed, for a man (Peterson and Barney)."""
 
 
 class Manner(NamedTuple):
-    """How a voice speaks: ``pitch`` in semitones above the speaker's own, its ``span`` in semitones, ``energy`` in
+    """How a voice speaks.
+
+    ``pitch`` in semitones above the speaker's own, its ``span`` in semitones, ``energy`` in
     decibels, ``tempo`` in syllables a second, ``tilt`` in decibels an octave, ``glide`` of the pitch from beginning
-    to end in semitones, ``tremor`` of the pitch in semitones."""
+    to end in semitones, ``tremor`` of the pitch in semitones.
+    """
 
     pitch: float
     span: float
@@ -65,7 +68,7 @@ def speaker(rng: np.random.Generator, *, sex: str) -> Speaker:
 
 
 def speak(rng: np.random.Generator, voice: Speaker, *, emotion: str, strength: float, seconds: float) -> Floats:
-    """One utterance, (n,) at 16 kHz, about −1 to 1, with a second's silence of room noise nowhere.
+    """One utterance, (n,) at 16 kHz, about −1 to 1; the noise of a quiet room lies under it.
 
     Args:
         rng: drawn from for this utterance only.
@@ -75,7 +78,9 @@ def speak(rng: np.random.Generator, voice: Speaker, *, emotion: str, strength: f
         seconds: length.
     """
     rest, full = np.array(MANNERS["neutral"]), np.array(MANNERS[emotion])
-    drawn = rest + strength * rng.uniform(0.5, 1.1) * (full - rest) + np.array(voice.habit) + rng.normal(0, 1, 7) * CHANCE
+    drawn = (
+        rest + strength * rng.uniform(0.5, 1.1) * (full - rest) + np.array(voice.habit) + rng.normal(0, 1, 7) * CHANCE
+    )
     manner = Manner(*drawn)
     samples = round(seconds * SPEECH_RATE)
     points = samples // CONTROL_HOP + 2
@@ -127,22 +132,22 @@ def _melody(rng: np.random.Generator, manner: Manner, beat: _Beat, course: Float
 
 
 def _harmonics(f0: Floats, loudness: Floats, formants: Floats, *, tilt: float) -> Floats:
-    """Sum of the harmonics of ``f0`` below 4.2 kHz through the formants, at the rate of samples."""
+    """Sum of the harmonics of ``f0`` below 4 kHz through the formants, at the rate of samples."""
     phase = 2 * np.pi * np.cumsum(_samples(f0)) / SPEECH_RATE
-    turning = np.exp(1j * phase)
+    turning = np.exp(1j * phase).astype(np.complex64)
     harmonic = np.ones_like(turning)
-    sound = np.zeros(len(phase))
-    for k in range(1, int(4200 / f0.min()) + 1):
+    sound = np.zeros(len(phase), np.float32)
+    for k in range(1, int(4000 / f0.min()) + 1):
         harmonic = harmonic * turning
         hertz = k * f0
-        gain = loudness * k ** (-tilt / 6.02) * np.clip((4400 - hertz) / 200, 0, 1)
+        gain = loudness * k ** (-tilt / 6.02) * np.clip((4000 - hertz) / 200, 0, 1)
         for place, width in zip((*formants.T, np.full_like(f0, 3500.0)), (80.0, 90.0, 120.0, 200.0), strict=True):
             gain = gain * place**2 / np.sqrt((place**2 - hertz**2) ** 2 + (width * hertz) ** 2)
-        sound += _samples(gain) * harmonic.imag
-    return sound
+        sound += _samples(gain.astype(np.float32)) * harmonic.imag
+    return sound.astype(np.float64)
 
 
-def _samples(track: Floats) -> Floats:
+def _samples(track: NDArray[np.floating]) -> NDArray[np.floating]:
     """A control track, interpolated linearly to the rate of samples: (points,) → ((points − 1) · hop,)."""
-    weight = np.arange(CONTROL_HOP) / CONTROL_HOP
-    return np.asarray((track[:-1, None] * (1 - weight) + track[1:, None] * weight).ravel())
+    weight = (np.arange(CONTROL_HOP) / CONTROL_HOP).astype(track.dtype)
+    return np.asarray((track[:-1, None] + np.diff(track)[:, None] * weight).ravel())

@@ -1,0 +1,153 @@
+"""One training of the comparison on a tiny corpus: it is tested once, found again, and never mixed with another."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.metrics import accuracy_score
+
+from examples.aver import job as jobs
+from examples.aver.job import Job, actor_folds, evaluate_run, run_job
+from examples.aver.recipe import TARGET, Recipe
+from mrpnkit.data import Corpus
+from mrpnkit.errors import InputError, TrainingError
+
+RECIPE = replace(Recipe(), epochs=1)
+ACTORS, CLASSES = 6, ["calm", "happy", "sad"]
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Noise: six actors of alternating sex, six clips each, two of each emotion."""
+    generator = np.random.default_rng(0)
+    actors = np.repeat(np.arange(1, ACTORS + 1), 6)
+    video = [generator.standard_normal((generator.integers(12, 20), 6)) for _ in actors]
+    audio = [generator.standard_normal((generator.integers(20, 30), 5)) for _ in actors]
+    return Corpus.from_arrays(
+        {"video": video, "audio": audio},
+        {TARGET: CLASSES * (len(actors) // 3)},
+        ids=[f"clip-{row}" for row in range(len(actors))],
+        groups={"actor": actors.tolist(), "sex": ["male" if actor % 2 else "female" for actor in actors]},
+        rates={"video": 10.0, "audio": 20.0},
+    ).save(tmp_path_factory.mktemp("aver") / "corpus")
+
+
+@pytest.fixture(scope="module")
+def done(corpus: Path) -> tuple[Job, dict[str, Any]]:
+    job = Job(corpus, corpus.parent, "n2", 1, 3, 0, RECIPE)
+    return job, run_job(job)
+
+
+def test_what_a_run_holds(done: tuple[Job, dict[str, Any]], corpus: Path) -> None:
+    job, result = done
+    assert job.folder == corpus.parent / "n2" / "fold-02" / "seed-0"
+    assert {path.name for path in job.folder.iterdir()} == {
+        "run.json", "test.json", "test.npz", "state.pt", "best.safetensors", "last.safetensors", "metrics.jsonl",
+    }  # fmt: skip
+    assert json.loads((job.folder / "run.json").read_text()) == json.loads(json.dumps(job.description()))
+    assert json.loads((job.folder / "test.json").read_text()) == result
+    assert (result["network"], result["fold"], result["seed"]) == ("n2", "3,4", 0)
+    assert result["test_actors"] == ["3", "4"]
+    assert result["validation_actors"] == ["5", "6"]
+    assert result["selected_epoch"] == 1
+
+
+def test_the_test_is_on_the_test_actors_alone(done: tuple[Job, dict[str, Any]], corpus: Path) -> None:
+    job, result = done
+    opened = Corpus.open(corpus)
+    with np.load(job.folder / "test.npz") as saved:
+        assert set(opened.groups["actor"][saved["rows"]]) == {"3", "4"}
+        assert len(saved["rows"]) == 12
+        np.testing.assert_array_equal(saved[f"labels/{TARGET}"], opened.targets[TARGET][saved["rows"]])
+        for head in ("fused", "video", "audio"):
+            predicted = saved[f"scores/{head}/{TARGET}"].argmax(1)
+            expected = accuracy_score(saved[f"labels/{TARGET}"], predicted)
+            assert result["metrics"][f"{TARGET}/{head}/accuracy"] == pytest.approx(expected)
+
+
+def test_a_finished_run_is_only_read(done: tuple[Job, dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
+    job, result = done
+
+    def refuse(*arguments: Any) -> None:
+        raise AssertionError("trained again")
+
+    before = {path.name: path.stat().st_mtime_ns for path in job.folder.iterdir()}
+    monkeypatch.setattr(jobs, "make_trainer", refuse)
+    assert run_job(job) == result
+    assert {path.name: path.stat().st_mtime_ns for path in job.folder.iterdir()} == before
+
+
+def test_evaluating_a_run_gives_its_test_figures(done: tuple[Job, dict[str, Any]], corpus: Path) -> None:
+    job, result = done
+    evaluation, actors = evaluate_run(job.folder, "test")
+    assert evaluation.metrics == result["metrics"]
+    assert actors == ("3", "4")
+    validation, actors = evaluate_run(job.folder, "validation", corpus)
+    assert actors == ("5", "6")
+    (line,) = (job.folder / "metrics.jsonl").read_text().splitlines()
+    assert validation.metrics == pytest.approx(json.loads(line)["validation"], rel=1e-5)
+    assert len(evaluate_run(job.folder, "train")[0].rows) == 12
+
+
+@pytest.mark.parametrize("differing", ["folds", "recipe"])
+def test_other_settings_are_refused(done: tuple[Job, dict[str, Any]], differing: str) -> None:
+    job, _ = done
+    other = replace(job, folds=4) if differing == "folds" else replace(job, recipe=replace(RECIPE, epochs=2))
+    with pytest.raises(TrainingError, match=rf"holds a run with another {differing}. Give another --out, or remove it"):
+        run_job(other)
+
+
+def test_one_modality_alone_and_again_the_same(corpus: Path, tmp_path: Path) -> None:
+    found = [run_job(Job(corpus, tmp_path / name, "am", 0, 3, 5, RECIPE)) for name in ("first", "second")]
+    assert found[0]["metrics"] == found[1]["metrics"]
+    assert {name.split("/")[1] for name in found[0]["metrics"] if "/" in name} == {"fused"}
+
+
+def test_a_run_that_was_killed_goes_on(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = replace(RECIPE, epochs=2)
+    whole = run_job(Job(corpus, tmp_path / "whole", "n1", 0, 3, 0, recipe))
+    job = Job(corpus, tmp_path / "killed", "n1", 0, 3, 0, recipe)
+    build = jobs.make_trainer
+
+    def dying(*arguments: Any) -> Any:
+        trainer, objective = build(*arguments)
+        step = trainer._step
+
+        def fragile(batch: Any) -> None:
+            if trainer.progress.epoch == 1:
+                raise KeyboardInterrupt
+            step(batch)
+
+        trainer._step = fragile  # type: ignore[method-assign]
+        return trainer, objective
+
+    with monkeypatch.context() as patch:
+        patch.setattr(jobs, "make_trainer", dying)
+        with pytest.raises(KeyboardInterrupt):
+            run_job(job)
+    assert not (job.folder / "test.json").exists()
+    assert job.done() is None
+    assert run_job(job)["metrics"] == whole["metrics"]
+
+
+def test_folds_pair_the_sexes(corpus: Path) -> None:
+    opened = Corpus.open(corpus)
+    folds = actor_folds(opened, 3)
+    assert [fold.name for fold in folds] == ["1,2", "3,4", "5,6"]
+    for fold in folds:
+        assert set(opened.groups["sex"][fold.test]) == {"male", "female"}
+
+
+def test_unknown_network(corpus: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no network 'n3'; the comparison has am, vm, n0, n1, n2"):
+        run_job(Job(corpus, tmp_path, "n3", 0, 3, 0, RECIPE))
+
+
+def test_no_finished_run(tmp_path: Path) -> None:
+    with pytest.raises(
+        TrainingError, match=r"holds no finished run: it has no test.json. Runs lie in OUT/NETWORK/fold-NN"
+    ):
+        evaluate_run(tmp_path, "test")
