@@ -1,10 +1,10 @@
 """mrpnkit: multi-modal fusion with the Residual Perceptron Network, and a look at what fusion does."""
 
 from mrpnkit.errors import MrpnkitError
+from mrpnkit.feature_norm import FeatureNorm
 from mrpnkit.mrpn import (
     MRPN,
     Branch,
-    FeatureNorm,
     FusionComponent,
     MRPNFeatures,
     MRPNOutput,

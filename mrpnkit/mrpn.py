@@ -1,8 +1,8 @@
 """The multi-modal Residual Perceptron Network of Chang and Skarbek (2021), for any number of modalities.
 
 Source: Xin Chang and Władysław Skarbek, "Multi-modal Residual Perceptron Network for Audio-Video Emotion
-Recognition", arXiv:2107.10742. Numbers in brackets are the paper's equations. This file needs torch and the ragged
-batch of :mod:`mrpnkit.sequences`, nothing else, so that it can be read, or lifted out, alone.
+Recognition", arXiv:2107.10742. Numbers in brackets are the paper's equations. This file needs torch, the ragged batch
+of :mod:`mrpnkit.sequences` and the FeatureNorm of :mod:`mrpnkit.feature_norm`: it can be read, or lifted out with them.
 
 Where the paper leaves a choice open, the choice and its reason stand in the docstring of the part. One addition runs
 through all parts: a sample may lack a modality. ``present`` tells which samples have it; absent rows are zero in every
@@ -15,85 +15,17 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple, Protocol, cast
 
 import torch
-import torch.distributed as dist
-import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
-from torch.distributed.nn.functional import all_reduce
 
 from mrpnkit.errors import InputError
+from mrpnkit.feature_norm import FeatureNorm, Present
 from mrpnkit.sequences import Sequences
 
 FUSED = "fused"
 """The name of the central score, beside the names of the branches; no branch may have it."""
 
 Network = Literal["n0", "n1", "n2"]
-Present = Bool[Tensor, "batch"] | None
-
-
-class FeatureNorm(nn.Module):
-    """Batch normalisation of feature vectors: the paper's FeatureNorm (section 3.1, item 3).
-
-    y = weight · (x − mean) / sqrt(var + eps) + bias, per feature. In training, mean and variance are those of the
-    batch's present samples, taken over all processes; in evaluation the running ones. Where fewer than two present
-    samples are left for a feature (a batch of one, a modality that one sample has) there is no variance: that
-    feature is then normalised with its running statistics, and they are not updated. Rows and columns that
-    ``present`` marks as absent come out as zero. With everything present it equals ``torch.nn.BatchNorm1d``.
-
-    Args:
-        features: width of the vectors.
-        eps: added to the variance.
-        momentum: share of the new batch in the running statistics (the running variance is the unbiased one).
-    """
-
-    running_mean: Tensor
-    running_var: Tensor
-
-    def __init__(self, features: int, *, eps: float = 1e-5, momentum: float = 0.1) -> None:
-        super().__init__()
-        self.features, self.eps, self.momentum = features, eps, momentum
-        self.weight = nn.Parameter(torch.ones(features))
-        self.bias = nn.Parameter(torch.zeros(features))
-        self.register_buffer("running_mean", torch.zeros(features))
-        self.register_buffer("running_var", torch.ones(features))
-
-    def forward(
-        self, x: Float[Tensor, "batch features"], present: Bool[Tensor, "batch #features"] | Present = None
-    ) -> Float[Tensor, "batch features"]:
-        """(B, D) → (B, D); ``present`` is (B,) for whole samples, or (B, D) for columns of several modalities."""
-        mask = present if present is None or present.ndim == 2 else present[:, None]
-        if mask is not None:
-            x = x.masked_fill(~mask, 0.0)  # whatever stands in an absent row, NaN too, reaches nothing
-        if self.training and (mask is not None or x.shape[0] < 2 or _processes() > 1):
-            mean, var = self._batch_statistics(x, mask)
-            y = ((x - mean) * torch.rsqrt(var + self.eps) * self.weight + self.bias).to(x.dtype)
-        else:
-            y = F.batch_norm(
-                x, self.running_mean, self.running_var, self.weight, self.bias, self.training, self.momentum, self.eps
-            )
-        return y if mask is None else y.masked_fill(~mask, 0.0)
-
-    def _batch_statistics(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Mean and biased variance (D,) over the present samples of all processes; updates the running ones."""
-        values = x.to(torch.promote_types(x.dtype, torch.float32))
-        valid = torch.ones_like(values) if mask is None else mask.expand_as(values).to(values.dtype)
-        count = _sum_over_processes(valid.sum(0))
-        mean = _sum_over_processes((values * valid).sum(0)) / count.clamp(min=1)
-        var = _sum_over_processes(((values - mean).square() * valid).sum(0)) / count.clamp(min=1)
-        enough = count >= 2
-        with torch.no_grad():
-            unbiased = var * count / (count - 1).clamp(min=1)
-            self.running_mean.lerp_(
-                torch.where(enough, mean, self.running_mean).to(self.running_mean.dtype), self.momentum
-            )
-            self.running_var.lerp_(
-                torch.where(enough, unbiased, self.running_var).to(self.running_var.dtype), self.momentum
-            )
-        return torch.where(enough, mean, self.running_mean), torch.where(enough, var, self.running_var)
-
-    def extra_repr(self) -> str:
-        """What ``print`` shows between the brackets."""
-        return f"{self.features}, eps={self.eps}, momentum={self.momentum}"
 
 
 class ResPerceptron(nn.Module):
@@ -290,7 +222,9 @@ class MRPN(nn.Module):
         self.perceptrons = nn.ModuleDict(
             {name: ResPerceptron(width) for name, width in widths.items()} if network == "n2" else {}
         )
-        self.fusion = fusion or FusionComponent(list(widths.values()), targets, hidden=hidden, dropout=dropout)
+        if fusion is None:
+            fusion = FusionComponent(list(widths.values()), targets, hidden=hidden, dropout=dropout)
+        self.fusion = fusion
 
         def side_score(width: int, outputs: int) -> nn.Module:
             if side == "scoring":
@@ -380,11 +314,3 @@ def _wrong_names(expected: list[str], given: list[str]) -> str:
     if unknown:
         parts.append(f"Unknown: {', '.join(unknown)}.")
     return " ".join([*parts, f"The model has: {', '.join(expected)}."])
-
-
-def _processes() -> int:
-    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
-
-
-def _sum_over_processes(x: Tensor) -> Tensor:
-    return cast(Tensor, all_reduce(x)) if _processes() > 1 else x

@@ -9,7 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mrpnkit.errors import InputError
-from mrpnkit.mrpn import FUSED, MRPNOutput, Present
+from mrpnkit.feature_norm import Present
+from mrpnkit.mrpn import FUSED, MRPNOutput
 from mrpnkit.targets import Target
 
 

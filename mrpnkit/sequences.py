@@ -41,7 +41,7 @@ class Sequences(NamedTuple):
         """Joins samples of shape (T_i, ...) with equal trailing shapes and dtypes; T_i may be 0.
 
         Raises:
-            InputError: no samples at all, a sample without a time axis, or trailing shapes that differ.
+            InputError: no samples at all, a sample without a time axis, trailing shapes or types that differ.
         """
         if not samples:
             raise InputError("Sequences.of was given no samples; expected at least one tensor of shape (T, ...).")
@@ -56,6 +56,11 @@ class Sequences(NamedTuple):
                 raise InputError(
                     f"Sequences.of: the steps of sample {position} have shape {tuple(sample.shape[1:])}, those of "
                     f"sample 0 have {tuple(first.shape[1:])}; all steps of a modality must have one shape."
+                )
+            if sample.dtype != first.dtype:
+                raise InputError(
+                    f"Sequences.of: sample {position} has type {sample.dtype}, sample 0 has {first.dtype}; convert "
+                    "them to one type."
                 )
         lengths = torch.tensor([sample.shape[0] for sample in samples], dtype=torch.int64, device=first.device)
         return cls(torch.cat(list(samples)), lengths)

@@ -20,6 +20,10 @@ class Target(Protocol):
     def outputs(self) -> int:
         """The number of scores that a head gives for it."""
 
+    @property
+    def metric_names(self) -> tuple[str, ...]:
+        """The names of what :meth:`metrics` returns."""
+
     def check(self, labels: Tensor, name: str) -> None:
         """Raises InputError unless ``labels`` (all of a corpus) can be learned; ``name`` is the target's."""
 
@@ -46,6 +50,7 @@ class Classification:
     """
 
     MISSING = -1
+    metric_names = ("accuracy", "uar", "macro_f1", "loss")
 
     def __init__(self, classes: int | Sequence[str], *, label_smoothing: float = 0.0) -> None:
         self.classes = [str(c) for c in range(classes)] if isinstance(classes, int) else list(classes)
@@ -82,7 +87,7 @@ class Classification:
         """Cross-entropy of each sample, in nats (5); 0 where the label is missing."""
         try:
             return F.cross_entropy(
-                scores.float(),
+                scores if scores.dtype == torch.float64 else scores.float(),
                 labels,
                 reduction="none",
                 ignore_index=self.MISSING,

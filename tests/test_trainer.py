@@ -378,7 +378,7 @@ def test_unknown_monitor() -> None:
     corpus = toy(32)
     text = r"no metric 'accuracy' to monitor; there are loss, y/fused/accuracy, .*y/video/loss"
     with pytest.raises(InputError, match=text):
-        trainer(corpus, network(list(corpus.modalities)), monitor="accuracy").fit()
+        trainer(corpus, network(list(corpus.modalities)), monitor="accuracy")
 
 
 def test_optimizer_of_another_model() -> None:

@@ -17,7 +17,7 @@ from rich.progress import track
 
 from examples.aver.clips import EMOTIONS, Clip
 from examples.aver.landmarks import LandmarkFeatures
-from examples.aver.recipe import TARGET
+from examples.aver.recipe import AUDIO, TARGET, VIDEO
 from examples.aver.speech import SpeechFeatures
 from mrpnkit.data import Corpus, CorpusWriter
 from mrpnkit.errors import CorpusError
@@ -27,8 +27,8 @@ from mrpnkit.errors import CorpusError
 class Features:
     """How the two modalities are described: ``video`` from facial landmarks, ``audio`` from speech."""
 
-    video: LandmarkFeatures = field(default_factory=LandmarkFeatures)
-    audio: SpeechFeatures = field(default_factory=SpeechFeatures)
+    video: LandmarkFeatures = field(default=VIDEO)
+    audio: SpeechFeatures = field(default=AUDIO)
     fps: float = 29.97
 
 

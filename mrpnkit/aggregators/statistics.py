@@ -4,7 +4,7 @@ Letters: B batch, S steps of all samples, T steps of a sample, D features, K sta
 """
 
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from mrpnkit.aggregators.pooling import mean_step
 from mrpnkit.aggregators.registry import AGGREGATORS
 from mrpnkit.arguments import check_choice, check_counts, check_rate, checked_steps
 from mrpnkit.errors import InputError
-from mrpnkit.mrpn import FeatureNorm
+from mrpnkit.feature_norm import FeatureNorm
 from mrpnkit.sequences import Sequences
 
 Statistic = Literal["mean", "spread", "low", "median", "high", "change"]
@@ -88,7 +88,7 @@ class Statistics(nn.Module):
         if self.norm is None or self.dense is None:
             return pooled
         normalised = self.norm(pooled, None if bool(inputs.present.all()) else inputs.present)
-        return self.dense(self.dropout(normalised)).masked_fill(~inputs.present[:, None], 0.0)
+        return cast(Tensor, self.dense(self.dropout(normalised)).masked_fill(~inputs.present[:, None], 0.0))
 
     def pooled(self, inputs: Sequences) -> Float[Tensor, "batch statistics"]:
         """The statistics themselves, (B, K · D), computed in float32 at least."""

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from mrpnkit.aggregators.pooling import mean_step
 from mrpnkit.aggregators.registry import AGGREGATORS
-from mrpnkit.errors import InputError
 from mrpnkit.arguments import check_choice, check_counts, check_rate, checked_steps
+from mrpnkit.errors import InputError
 from mrpnkit.sequences import Sequences
 
 Positions = Literal["sinusoidal", "none"]

@@ -46,7 +46,8 @@ def group_folds(
         groups: the group of each sample, such as its actor.
         folds: how many, at least 3: one tests, one validates, the others train.
         strata: the stratum of each sample, the same for all samples of a group, such as the actor's sex.
-        labels: the class of each sample; if given, every class must be in the training part of every fold.
+        labels: the class of each sample, −1 where it is missing; if given, every class must be in the training part
+            of every fold.
         seed: shuffles the groups.
 
     Raises:
@@ -118,7 +119,7 @@ def _deal(stratum_of: dict[str, str], folds: int, seed: int | None) -> list[list
 
 
 def _check_classes(fold: Fold, labels: NDArray[Any]) -> None:
-    lacking = sorted(set(labels.tolist()) - set(labels[fold.train].tolist()))
+    lacking = sorted(set(labels.tolist()) - set(labels[fold.train].tolist()) - {-1})
     if lacking:
         raise SplitError(
             f"The training part of fold {fold.name!r} has no sample of the classes {lacking}; they occur only in the "

@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from jaxtyping import Int64
 from torch import Tensor, nn
 
-from mrpnkit.errors import InputError
 from mrpnkit.arguments import check_counts, check_rate, checked_steps
+from mrpnkit.errors import InputError
 from mrpnkit.extractors.registry import EXTRACTORS
 from mrpnkit.extractors.units import Activation, Norm, activation_unit, norm_unit
 from mrpnkit.sequences import Sequences

@@ -5,7 +5,7 @@ from typing import Literal, get_args
 from torch import nn
 
 from mrpnkit.arguments import check_choice
-from mrpnkit.mrpn import FeatureNorm
+from mrpnkit.feature_norm import FeatureNorm
 
 Activation = Literal["relu", "gelu"]
 Norm = Literal["batch", "layer", "none"]

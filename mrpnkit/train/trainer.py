@@ -18,9 +18,10 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
-from mrpnkit.data import Batch, CorpusDataset, Loader, set_epoch
+from mrpnkit.data import Batch, Loader, set_epoch
 from mrpnkit.errors import InputError, TrainingError
 from mrpnkit.objective import Loss, Objective
+from mrpnkit.train.checks import check_labels, check_monitor
 from mrpnkit.train.evaluation import Evaluation, evaluate
 from mrpnkit.train.state import (
     BEST,
@@ -100,7 +101,8 @@ class Trainer:
             raise InputError(f"Trainer: precision {precision!r}; expected 'float32' or 'bfloat16'.")
         if isinstance(scheduler, ReduceLROnPlateau) and validation is None:
             raise InputError("Trainer: ReduceLROnPlateau needs validation batches, whose loss it watches.")
-        _check_labels(objective, batches)
+        check_labels(objective, batches)
+        check_monitor(monitor, objective, model)
         self.accelerator = Accelerator(cpu=cpu, dataloader_config=DataLoaderConfiguration(split_batches=True))
         self.objective, self.scheduler = objective, scheduler
         self.total_epochs, self.clip_norm, self.monitor, self.patience = epochs, clip_norm, monitor, patience
@@ -306,13 +308,3 @@ class Trainer:
             f"{', '.join(terms) or 'the weighted sum'}; corpus rows {batch.rows.tolist()[:8]}…. No weight was updated "
             "by this step. A lower learning rate, clip_norm, or features without extreme values mend it."
         )
-
-
-def _check_labels(objective: Objective, batches: Loader) -> None:
-    dataset = batches.dataset
-    if not isinstance(dataset, CorpusDataset):
-        return
-    for name, target in objective.targets.items():
-        if name not in dataset.corpus.targets:
-            raise InputError(f"The objective has the target {name!r}; the corpus has {list(dataset.corpus.targets)}.")
-        target.check(dataset.corpus.labels(name), name)
