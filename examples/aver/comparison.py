@@ -57,6 +57,11 @@ class Comparison(NamedTuple):
         """The better of N1 and N2 by mean accuracy."""
         return max((n for n in ("n1", "n2") if n in self.accuracy), key=self.mean)
 
+    @property
+    def best_single(self) -> str:
+        """The better of AM and VM by mean accuracy."""
+        return max((n for n in ("am", "vm") if n in self.accuracy), key=self.mean)
+
     def folds_not_below_single(self) -> int:
         """On how many folds the better of N1 and N2 is not below the better of AM and VM."""
         singles = [max(pair) for pair in zip(self.accuracy["am"], self.accuracy["vm"], strict=True)]
@@ -79,9 +84,9 @@ class Comparison(NamedTuple):
             table.add_column(f"A{fold}", justify="right")
         table.add_column("mean ± sd", justify="right")
         for network, values in self.accuracy.items():
-            spread = statistics.stdev(values) if len(values) > 1 else 0.0
+            spread = f" ± {100 * statistics.stdev(values):.1f}" if len(values) > 1 else ""
             cells = [f"{100 * value:.1f}" for value in values]
-            table.add_row(LABELS[network], *cells, f"{100 * statistics.fmean(values):.1f} ± {100 * spread:.1f}")
+            table.add_row(LABELS[network], *cells, f"{100 * statistics.fmean(values):.1f}{spread}")
         return table
 
     def differences(self) -> Table:
@@ -89,13 +94,30 @@ class Comparison(NamedTuple):
         table = Table(title="Paired differences over folds, in points", title_justify="left")
         for column in ("difference", "mean", "95 % interval", "established"):
             table.add_column(column, justify="left" if column == "difference" else "right")
-        for first, second in PAIRS:
-            if first in self.accuracy and second in self.accuracy:
-                mean, low, high = self.difference(first, second)
-                established = "yes" if low > 0 or high < 0 else "no"
-                name = f"{first.upper()} − {second.upper()}"
-                table.add_row(name, f"{100 * mean:+.1f}", f"{100 * low:+.1f} … {100 * high:+.1f}", established)
+        for first, second in self.pairs:
+            mean, low, high = self.difference(first, second)
+            established = "yes" if low > 0 or high < 0 else "no"
+            interval = f"{100 * low:+.1f} … {100 * high:+.1f}" if len(self.folds) > 1 else "needs two folds"
+            table.add_row(f"{first.upper()} − {second.upper()}", f"{100 * mean:+.1f}", interval, established)
         return table
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """The differences that are shown: between the networks, and of the better of N1 and N2 to the better single."""
+        pairs = [pair for pair in PAIRS if set(pair) <= set(self.accuracy)]
+        return [*pairs, (self.best, self.best_single)] if {"am", "vm"} & set(self.accuracy) else pairs
+
+    def verdict(self) -> str:
+        """In plain words: does fusion beat the better single modality?"""
+        fused, single = self.best, self.best_single
+        mean, low, _ = self.difference(fused, single)
+        folds = f"on {self.folds_not_below_single()} of {len(self.folds)} folds it is not below the better of the two"
+        clear = "the 95 % interval lies above zero" if low > 0 else "the 95 % interval includes zero"
+        clear = clear if len(self.folds) > 1 else "one fold gives no interval"
+        return (
+            f"The better fusion is {LABELS[fused]}, {100 * self.mean(fused):.1f} %; the better single modality is "
+            f"{LABELS[single]}, {100 * self.mean(single):.1f} %: {100 * mean:+.1f} points, {clear}; {folds}."
+        )
 
 
 def paired_difference(first: Sequence[float], second: Sequence[float], *, confidence: float = 0.95) -> Difference:

@@ -9,6 +9,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from examples.aver.comparison import LABELS
@@ -54,17 +55,18 @@ def learning_curves(jobs: Sequence[Job], networks: Sequence[str], path: Path) ->
                 _band(bottom, [[100 * e["validation"][key] for e in history] for history in histories], head)
         top.set_title(LABELS[network])
         bottom.set_xlabel("epoch")
+        bottom.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes[0, 0].set_ylabel("training loss, nats")
     axes[1, 0].set_ylabel("validation accuracy, %")
     axes[0, -1].legend(loc="upper right")
-    drawing.savefig(path)
+    drawing.savefig(path, bbox_inches="tight")
     return path
 
 
 def confusion_matrices(jobs: Sequence[Job], networks: Sequence[str], path: Path) -> Path:
     """Recall in per cent by true class (rows) and predicted class (columns), over the test actors of all folds."""
     classes = Corpus.open(jobs[0].corpus).classes[TARGET]
-    drawing = Drawing(figsize=(2.35 * len(networks) + 0.9, 3.1), dpi=150, layout="constrained")
+    drawing = Drawing(figsize=(2.35 * len(networks) + 0.9, 3.4), dpi=150, layout="constrained")
     axes = drawing.subplots(1, len(networks), sharey=True, squeeze=False)[0]
     for axis, network in zip(axes, networks, strict=True):
         counts = sum(_confusion(job, len(classes)) for job in jobs if job.network == network)
@@ -82,7 +84,7 @@ def confusion_matrices(jobs: Sequence[Job], networks: Sequence[str], path: Path)
         axis.tick_params(length=0)
         axis.set_xlabel("predicted")
     axes[0].set_ylabel("true")
-    drawing.savefig(path)
+    drawing.savefig(path, bbox_inches="tight")
     return path
 
 
@@ -113,7 +115,7 @@ def folds_figure(results: Sequence[dict[str, Any]], networks: Sequence[str], pat
     axis.set_xlim(-0.5, len(networks) - 0.3)
     axis.set_ylabel("test accuracy, %")
     axis.set_title("a line a fold; bar: mean")
-    drawing.savefig(path)
+    drawing.savefig(path, bbox_inches="tight")
     return path
 
 

@@ -85,6 +85,7 @@ def run_table(
     comparison = Comparison.of(results)
     console.print(comparison.table(title))
     console.print(comparison.differences())
+    console.print(comparison.verdict(), soft_wrap=True)
     console.print(f"Protocol: {PROTOCOL}.", soft_wrap=True)
     drawn = draw_figures(results, jobs, out / "figures")
     console.print(f"Figures: {', '.join(str(path) for path in drawn)}", soft_wrap=True)
@@ -113,10 +114,7 @@ def run_table(
             rows={
                 "folds": list(comparison.folds),
                 "accuracy": comparison.accuracy,
-                "differences": {
-                    f"{a}_minus_{b}": comparison.difference(a, b)._asdict()
-                    for a, b in (("n1", "n0"), ("n2", "n0"), ("n2", "n1"))
-                },
+                "differences": {f"{a}_minus_{b}": comparison.difference(a, b)._asdict() for a, b in comparison.pairs},
                 "runs": [_row(one) for one in results],
             },
         )

@@ -123,12 +123,25 @@ def test_differences_in_points() -> None:
     comparison = Comparison.of(results(accuracy))
     header, *rows = shown(comparison.differences())
     assert header == ["difference", "mean", "95 % interval", "established"]
-    assert [row[0] for row in rows] == ["N1 − N0", "N2 − N0", "N2 − N1"]
-    for row, (first, second) in zip(rows, (("n1", "n0"), ("n2", "n0"), ("n2", "n1")), strict=True):
+    last = ("n1", comparison.best_single)
+    assert [row[0] for row in rows] == ["N1 − N0", "N2 − N0", "N2 − N1", f"N1 − {last[1].upper()}"]
+    for row, (first, second) in zip(rows, (("n1", "n0"), ("n2", "n0"), ("n2", "n1"), last), strict=True):
         test = stats.ttest_rel(accuracy[first], accuracy[second])
         low, high = test.confidence_interval(0.95)
         mean = 100 * (np.mean(accuracy[first]) - np.mean(accuracy[second]))
         assert row[1] == f"{mean:+.1f}"
         assert row[2] == f"{100 * low:+.1f} … {100 * high:+.1f}"
         assert row[3] == ("yes" if test.pvalue < 0.05 else "no")
-    assert [row[3] for row in rows] == ["yes", "no", "yes"]
+    assert [row[3] for row in rows][:3] == ["yes", "no", "yes"]
+
+
+def test_verdict_in_words() -> None:
+    text = Comparison.of(results()).verdict()
+    assert text.startswith("The better fusion is N1, 63.0 %; the better single modality is AM, 53.3 %: +9.7 points, ")
+    assert text.endswith("on 2 of 3 folds it is not below the better of the two.")
+
+
+def test_one_fold_has_no_interval() -> None:
+    comparison = Comparison.of([result for result in results() if result["fold"] == "1,2"])
+    assert {row[2] for row in shown(comparison.differences())[1:]} == {"needs two folds"}
+    assert "one fold gives no interval" in comparison.verdict()
