@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mrpnkit.data import Fold, group_folds
+from mrpnkit.data import Fold, group_folds, held_out
 from mrpnkit.errors import SplitError
 
 
@@ -134,3 +134,29 @@ def test_labels_that_are_everywhere_are_accepted() -> None:
     labels = np.array([0, 1] * 4)
     folds = group_folds(list("aabbccdd"), 4, labels=labels)
     assert all(set(labels[fold.train]) == {0, 1} for fold in folds)
+
+
+def test_held_out_groups() -> None:
+    groups = ["a", "b", "c", "a", "d", "b"]
+    fold = held_out(groups, test=["b"], validation=["d", "c"], labels=[0, 0, 0, 1, 1, 1])
+    assert [part.tolist() for part in fold[:3]] == [[0, 3], [2, 4], [1, 5]]
+    assert (fold.validation_groups, fold.test_groups, fold.name) == (("c", "d"), ("b",), "b")
+
+
+@pytest.mark.parametrize(
+    ("test", "validation", "labels", "text"),
+    [
+        (["x"], ["b"], None, r"no sample belongs to the groups \['x'\]; there are \['a', 'b', 'c'\]"),
+        (["a"], ["a"], None, r"the groups \['a'\] are to test and to validate"),
+        (["a", "b"], ["c"], None, "0 samples to train on"),
+        ([], ["c"], None, "and 0 to test"),
+        (["a"], ["b"], [0, 0, 1], r"has no sample of the classes \[0\]"),
+    ],
+)
+def test_groups_that_cannot_be_held_out(test: list[str], validation: list[str], labels: Any, text: str) -> None:
+    with pytest.raises(SplitError, match=text):
+        held_out(["a", "b", "c"], test=test, validation=validation, labels=labels)
+
+
+def test_a_missing_label_is_no_class() -> None:
+    assert held_out(["a", "b", "c"], test=["a"], validation=["b"], labels=[-1, 0, 0]).test.tolist() == [0]

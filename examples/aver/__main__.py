@@ -80,17 +80,28 @@ def train(
     folds: Folds = None,
     seed: Seed = 0,
     epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Default: the recipe's.")] = None,
+    test_actors: Annotated[
+        str, typer.Option("--test-actors", help="Test these actors, such as 21,22,23,24, instead of a fold's.")
+    ] = "",
+    validation_actors: Annotated[
+        str, typer.Option("--validation-actors", help="Select the epoch on these; needed with --test-actors.")
+    ] = "",
 ) -> None:
     """Trains one network on one fold and tests it on the fold's actors; goes on where it was stopped.
 
-    Example: python -m examples.aver train --network n2 --fold 3 --data /path/to/ravdess
+    Examples:
+        python -m examples.aver train --network n2 --fold 3 --data /path/to/ravdess
+        python -m examples.aver train --data /path/to/ravdess --test-actors 21,22,23,24 --validation-actors 19,20
     """
     from examples.aver.demo import number_of_folds, open_corpus
     from examples.aver.job import Job, run_job
 
     corpus, _ = open_corpus(data, out, console)
     recipe = Recipe() if epochs is None else replace(Recipe(), epochs=epochs)
-    job = Job(out / "corpus", out, network, fold - 1, folds or number_of_folds(corpus), seed, recipe)
+    tested, validated = (tuple(filter(None, text.split(","))) for text in (test_actors, validation_actors))
+    if bool(tested) != bool(validated):
+        raise typer.BadParameter("name both, or neither", param_hint="--test-actors, --validation-actors")
+    job = Job(out / "corpus", out, network, fold - 1, folds or number_of_folds(corpus), seed, recipe, tested, validated)
     if fold > job.folds:
         raise typer.BadParameter(f"there are {job.folds} folds; {fold} is none of them", param_hint="--fold")
     result = run_job(job, progress_bar=console.is_terminal)
@@ -102,16 +113,26 @@ def train(
 def evaluate(
     run: Annotated[Path, typer.Argument(help="Folder of a run, such as runs/aver/n2/fold-01/seed-0.")],
     part: Annotated[Literal["test", "validation", "train"], typer.Option("--part", help="Which actors.")] = "test",
-    data: Annotated[Path | None, typer.Option("--corpus", help="Prepared corpus; default: that of the run.")] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", help="Another data set, all of whose clips are evaluated; it is prepared in --out."),
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", help="Where the other data set is prepared.")] = Path("runs/unseen"),
 ) -> None:
-    """Evaluates a trained run: the fusion and every branch.
+    """Evaluates a trained run, the fusion and every branch, on its own corpus or on another data set.
 
-    Example: python -m examples.aver evaluate runs/aver/n2/fold-01/seed-0 --part validation
+    Examples:
+        python -m examples.aver evaluate runs/aver/n2/fold-01/seed-0 --part validation
+        python -m examples.aver evaluate runs/aver/n2/fold-01/seed-0 --data /path/to/other/actors
     """
+    from examples.aver.demo import open_corpus
     from examples.aver.job import evaluate_run
 
-    evaluation, actors = evaluate_run(run, part, data)
-    _print_metrics(evaluation.metrics, f"{part} actors {', '.join(actors)}, {len(evaluation.rows)} clips")
+    if data is not None:
+        open_corpus(data, out, console)
+    evaluation, actors = evaluate_run(run, part, out / "corpus" if data is not None else None)
+    title = f"{part} actors" if data is None else str(data)
+    _print_metrics(evaluation.metrics, f"{title}: {', '.join(actors)}; {len(evaluation.rows)} clips")
 
 
 @app.command()

@@ -8,12 +8,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from accelerate.utils import set_seed
 from pydantic import TypeAdapter
 
 from examples.aver.recipe import TARGET, Recipe, augmentation, build_model, modalities_of, objective_for
-from mrpnkit.data import Corpus, CorpusDataset, Fold, group_folds, loader
+from mrpnkit.data import Corpus, CorpusDataset, Fold, group_folds, held_out, loader
 from mrpnkit.errors import TrainingError
 from mrpnkit.report import write_json
 from mrpnkit.train import Evaluation, Trainer, evaluate, load_weights
@@ -33,11 +34,21 @@ class Job:
     folds: int
     seed: int
     recipe: Recipe
+    test_actors: tuple[str, ...] = ()
+    validation_actors: tuple[str, ...] = ()
 
     @property
     def folder(self) -> Path:
         """Where this job's run lies."""
-        return self.out / self.network / f"fold-{self.fold + 1:02d}" / f"seed-{self.seed}"
+        part = f"test-{'+'.join(self.test_actors)}" if self.test_actors else f"fold-{self.fold + 1:02d}"
+        return self.out / self.network / part / f"seed-{self.seed}"
+
+    def split(self, corpus: Corpus) -> Fold:
+        """Rows to train, validate and test on: the actors that were named, or one of the folds."""
+        if not self.test_actors:
+            return actor_folds(corpus, self.folds)[self.fold]
+        labels = corpus.targets[TARGET]
+        return held_out(corpus.groups["actor"], test=self.test_actors, validation=self.validation_actors, labels=labels)
 
     def description(self) -> dict[str, Any]:
         """Everything that decides the result, as it is stored in ``run.json``."""
@@ -47,8 +58,25 @@ class Job:
             "fold": self.fold,
             "folds": self.folds,
             "seed": self.seed,
+            "test_actors": list(self.test_actors),
+            "validation_actors": list(self.validation_actors),
             "recipe": asdict(self.recipe),
         }
+
+    @classmethod
+    def of_run(cls, run: Path) -> "Job":
+        """The job of a finished run's folder.
+
+        Raises:
+            TrainingError: no finished run in the folder.
+        """
+        if not (run / TEST).is_file():
+            raise TrainingError(
+                f"{run} holds no finished run: it has no {TEST}. Runs lie in OUT/NETWORK/fold-NN/seed-N."
+            )
+        stored = json.loads((run / RUN).read_text(encoding="utf-8"))
+        out = run.parents[2]
+        return TypeAdapter(cls).validate_python({**stored, "corpus": out / stored["corpus"], "out": out})
 
     def done(self) -> dict[str, Any] | None:
         """The test figures of a finished run, or None.
@@ -90,7 +118,7 @@ def run_job(job: Job, *, progress_bar: bool = False) -> dict[str, Any]:
         return finished
     start = time.perf_counter()
     corpus = Corpus.open(job.corpus)
-    fold = actor_folds(corpus, job.folds)[job.fold]
+    fold = job.split(corpus)
     job.folder.mkdir(parents=True, exist_ok=True)
     write_json(job.folder / RUN, job.description())
     trainer, objective = make_trainer(job, corpus, fold)
@@ -158,22 +186,25 @@ def peak_memory_gib() -> float:
     return peak / 2**30 if sys.platform == "darwin" else peak / 2**20
 
 
-def evaluate_run(run: Path, part: str, corpus_folder: Path | None = None) -> tuple[Evaluation, tuple[str, ...]]:
-    """Evaluates a finished run's kept weights on one of its parts; returns also the actors of that part.
+def evaluate_run(run: Path, part: str, unseen: Path | None = None) -> tuple[Evaluation, tuple[str, ...]]:
+    """Evaluates a finished run's kept weights; returns also the actors that it was evaluated on.
+
+    Args:
+        run: folder of the run.
+        part: ``"train"``, ``"validation"`` or ``"test"`` of the run's own corpus.
+        unseen: another corpus, prepared in the same way; all of it is evaluated, whatever ``part`` says.
 
     Raises:
-        TrainingError: no finished run in the folder.
+        TrainingError: no finished run in the folder, or a corpus of other features or classes.
     """
-    if not (run / TEST).is_file():
-        raise TrainingError(f"{run} holds no finished run: it has no {TEST}. Runs lie in OUT/NETWORK/fold-NN/seed-N.")
-    stored = json.loads((run / RUN).read_text(encoding="utf-8"))
-    folder = corpus_folder or run.parents[2] / stored["corpus"]
-    recipe = TypeAdapter(Recipe).validate_python(stored["recipe"])
-    corpus = Corpus.open(folder)
-    fold = actor_folds(corpus, stored["folds"])[stored["fold"]]
-    rows = {"train": fold.train, "validation": fold.validation, "test": fold.test}[part]
-    model = build_model(stored["network"], corpus, recipe)
-    load_weights(run / (BEST if recipe.keep == "best" else LAST), model)
-    batches = loader(CorpusDataset(corpus, rows, modalities=modalities_of(stored["network"])), 64)
+    job = Job.of_run(run)
+    own = Corpus.open(job.corpus)
+    corpus = own if unseen is None else Corpus.open(unseen)
+    if corpus.classes != own.classes or corpus.about.get("features") != own.about.get("features"):
+        raise TrainingError(f"{unseen} has other classes or features than the corpus that {run} was trained on.")
+    rows = np.arange(len(corpus)) if unseen is not None else getattr(job.split(own), part)
+    model = build_model(job.network, corpus, job.recipe)
+    load_weights(run / (BEST if job.recipe.keep == "best" else LAST), model)
+    batches = loader(CorpusDataset(corpus, rows, modalities=modalities_of(job.network)), 64)
     actors = tuple(dict.fromkeys(corpus.groups["actor"][rows].tolist()))
-    return evaluate(model, batches, objective_for(corpus, recipe)), actors
+    return evaluate(model, batches, objective_for(corpus, job.recipe)), actors

@@ -1,8 +1,9 @@
 """Data: corpora in memory and on disk, folds, augmentation in time, batches."""
 
+from mrpnkit.data.arrays import Modality
 from mrpnkit.data.augment import Change, ClassPairing, RandomSlice
-from mrpnkit.data.corpus import Corpus, Modality
-from mrpnkit.data.folds import Fold, group_folds
+from mrpnkit.data.corpus import Corpus
+from mrpnkit.data.folds import Fold, group_folds, held_out
 from mrpnkit.data.loading import Augmentation, Batch, CorpusDataset, Loader, loader, set_epoch
 from mrpnkit.data.writer import CorpusWriter
 
@@ -19,6 +20,7 @@ __all__ = [
     "Modality",
     "RandomSlice",
     "group_folds",
+    "held_out",
     "loader",
     "set_epoch",
 ]

@@ -14,28 +14,22 @@ import csv
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mrpnkit.data.arrays import FORMAT, Modality, check_classes, modality_of, target_of
+from mrpnkit.data.table import read_table
+from mrpnkit.data.writer import CorpusWriter
 from mrpnkit.errors import CorpusError, InputError
 from mrpnkit.sequences import Sequences
 
-FORMAT = 1
 EMPTY = "The corpus is empty: it has no samples. Give at least one."
 Window = tuple[int, int]
 """First step and the step after the last, within a sample."""
-
-
-class Modality(NamedTuple):
-    """All steps (S, ...) of a modality, the length of each sample (n,), and the steps a second, if they have a time."""
-
-    steps: NDArray[Any]
-    lengths: NDArray[np.int64]
-    rate: float | None = None
 
 
 class Corpus:
@@ -108,10 +102,10 @@ class Corpus:
         names = list(ids) if ids is not None else [str(row) for row in range(len(first))]
         if not names:
             raise CorpusError(EMPTY)
-        parts = {name: _modality(name, values, names, (rates or {}).get(name)) for name, values in modalities.items()}
+        parts = {name: modality_of(name, values, names, (rates or {}).get(name)) for name, values in modalities.items()}
         coded, found = {}, {}
         for name, values in targets.items():
-            coded[name], labels = _target(name, values, (classes or {}).get(name))
+            coded[name], labels = target_of(name, values, (classes or {}).get(name))
             if labels is not None:
                 found[name] = labels
         text = {name: [str(value) for value in values] for name, values in (groups or {}).items()}
@@ -124,8 +118,6 @@ class Corpus:
         Raises:
             CorpusError: no such folder, no corpus in it, another format, files that are missing or do not fit.
         """
-        from mrpnkit.data.table import read_table
-
         folder = Path(folder)
         description = folder / "corpus.json"
         if not description.is_file():
@@ -152,8 +144,6 @@ class Corpus:
 
     def save(self, folder: str | Path) -> Path:
         """Writes the corpus folder; it must not exist yet. Returns its path."""
-        from mrpnkit.data.writer import CorpusWriter
-
         rates = {name: modality.rate for name, modality in self.modalities.items()}
         with CorpusWriter(folder, classes=self.classes, rates=rates, about=self.about) as writer:
             for row, name in enumerate(self.ids):
@@ -224,81 +214,8 @@ class Corpus:
                     raise CorpusError(f"The {kind} {name!r} has {len(values)} values for {count} samples.")
 
 
-def check_classes(classes: Mapping[str, Sequence[str]]) -> None:
-    """Raises CorpusError for classes that stand twice or have no name, which marks a missing label in the table."""
-    for target, names in classes.items():
-        if "" in names or len(set(names)) != len(names):
-            raise CorpusError(f"The classes of {target!r} must be distinct and have a name, got {list(names)}.")
-
-
 def join(pieces: Sequence[NDArray[Any]], *, like: NDArray[Any]) -> Sequences:
     """Pieces (T_i, ...) of one modality → a ragged batch that owns its memory; ``like`` gives type and step shape."""
     lengths = torch.tensor([len(piece) for piece in pieces], dtype=torch.int64)
     steps = np.concatenate(pieces) if pieces else np.empty((0, *like.shape[1:]), like.dtype)
     return Sequences(torch.from_numpy(steps), lengths)
-
-
-def storable(name: str, sample: str, values: NDArray[Any] | Tensor) -> NDArray[Any]:
-    """Steps as they are stored: float64 as float32, finite, of a type that torch has."""
-    array = np.asarray(values)
-    if array.dtype == np.float64 or not array.dtype.isnative:
-        array = array.astype(np.float32 if array.dtype == np.float64 else array.dtype.newbyteorder("="))
-    if array.dtype.kind not in "fiub":
-        raise InputError(f"{name!r} of sample {sample!r} has type {array.dtype}; expected numbers.")
-    if array.ndim == 0:
-        raise InputError(f"{name!r} of sample {sample!r} is a scalar; expected steps of shape (T, ...).")
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        step = int(np.argwhere(~np.isfinite(array))[0][0])
-        raise InputError(
-            f"{name!r} of sample {sample!r} has NaN or infinity at step {step}. Mend the feature, or give the sample "
-            "no steps of this modality (an array of length 0), which marks it as missing."
-        )
-    return array
-
-
-def _modality(name: str, values: Any, ids: list[str], rate: float | None) -> Modality:
-    if len(values) != len(ids):
-        raise InputError(f"Modality {name!r} has {len(values)} samples, the targets have {len(ids)}.")
-    if isinstance(values, np.ndarray | Tensor):
-        array = np.asarray(values)
-        flat = array[:, None] if array.ndim == 1 else array
-        for row in _rows_not_finite(flat):
-            storable(name, ids[row], flat[row : row + 1])
-        return Modality(storable(name, ids[0], flat), np.ones(len(ids), dtype=np.int64), rate)
-    pieces = [storable(name, ids[row], piece) for row, piece in enumerate(values)]
-    shapes = {piece.shape[1:] for piece in pieces}
-    if len(shapes) != 1:
-        raise InputError(f"Modality {name!r} has steps of different shapes {sorted(shapes)}; all must have one shape.")
-    return Modality(np.concatenate(pieces), np.array([len(piece) for piece in pieces], dtype=np.int64), rate)
-
-
-def _rows_not_finite(array: NDArray[Any]) -> list[int]:
-    if array.dtype.kind != "f":
-        return []
-    return [int(row) for row in np.flatnonzero(~np.isfinite(array.reshape(len(array), -1)).all(axis=1))[:1]]
-
-
-def _target(name: str, values: Any, classes: Sequence[str] | None) -> tuple[NDArray[Any], list[str] | None]:
-    array = np.asarray(values)
-    if array.ndim != 1:
-        raise InputError(f"Target {name!r} has shape {array.shape}; expected one value a sample, (n,).")
-    if array.dtype.kind == "f":
-        return array.astype(np.float32), None
-    if array.dtype.kind in "iub":
-        labels = array.astype(np.int64)
-        names = list(classes) if classes else [str(c) for c in range(int(labels.max(initial=0)) + 1)]
-        wrong = np.flatnonzero((labels < -1) | (labels >= len(names)))
-        if len(wrong):
-            raise InputError(
-                f"Target {name!r}: label {labels[wrong[0]]} of sample {wrong[0]} is out of range; {len(names)} classes "
-                f"have labels 0 to {len(names) - 1}, and −1 means missing."
-            )
-        return labels, names
-    texts = [None if value is None else str(value) for value in array.tolist()]
-    found = sorted({text for text in texts if text is not None})
-    names = list(classes) if classes else found
-    place: dict[str | None, int] = {None: -1, **{c: i for i, c in enumerate(names)}}
-    unknown = [text for text in found if text not in place]
-    if unknown:
-        raise InputError(f"Target {name!r}: classes {unknown} are not among the declared {names}.")
-    return np.array([place[text] for text in texts], dtype=np.int64), names

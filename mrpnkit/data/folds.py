@@ -70,21 +70,57 @@ def group_folds(
             f"most {len(stratum_of)} folds, or give finer groups."
         )
     parts = _deal(stratum_of, folds, seed)
-    result = []
-    for number, tested in enumerate(parts):
-        validated = parts[(number + 1) % folds]
-        test, validation = np.isin(names, tested), np.isin(names, validated)
-        fold = Fold(
-            np.flatnonzero(~test & ~validation),
-            np.flatnonzero(validation),
-            np.flatnonzero(test),
-            tuple(sorted(validated, key=natural)),
-            tuple(sorted(tested, key=natural)),
+    return [
+        held_out(names, test=tested, validation=parts[(number + 1) % folds], labels=labels)
+        for number, tested in enumerate(parts)
+    ]
+
+
+def held_out(
+    groups: Sequence[Any] | NDArray[Any],
+    *,
+    test: Sequence[Any],
+    validation: Sequence[Any],
+    labels: Sequence[Any] | NDArray[Any] | None = None,
+) -> Fold:
+    """The fold that tests on some groups, selects on others, and trains on the rest.
+
+    Args:
+        groups: the group of each sample.
+        test: groups of the test part.
+        validation: groups of the validation part; none of them tests.
+        labels: as for :func:`group_folds`.
+
+    Raises:
+        SplitError: a group that no sample has, one in both parts, nobody left to train on, a class that is not trained.
+
+    >>> held_out(["a", "b", "c", "a"], test=["b"], validation=["c"]).train
+    array([0, 3])
+    """
+    names = np.asarray([str(group) for group in groups])
+    tested, validated = ([str(group) for group in part] for part in (test, validation))
+    known = sorted(set(names.tolist()), key=natural)
+    unknown = [group for group in (*tested, *validated) if group not in known]
+    if unknown:
+        raise SplitError(f"held_out: no sample belongs to the groups {unknown}; there are {known}.")
+    both = sorted(set(tested) & set(validated), key=natural)
+    if both:
+        raise SplitError(f"held_out: the groups {both} are to test and to validate; a group does one of the two.")
+    testing, validating = np.isin(names, tested), np.isin(names, validated)
+    fold = Fold(
+        np.flatnonzero(~testing & ~validating),
+        np.flatnonzero(validating),
+        np.flatnonzero(testing),
+        tuple(sorted(validated, key=natural)),
+        tuple(sorted(tested, key=natural)),
+    )
+    if not len(fold.train) or not len(fold.test):
+        raise SplitError(
+            f"held_out: {len(fold.train)} samples to train on and {len(fold.test)} to test; there are {known}."
         )
-        if labels is not None:
-            _check_classes(fold, np.asarray(labels))
-        result.append(fold)
-    return result
+    if labels is not None:
+        _check_classes(fold, np.asarray(labels))
+    return fold
 
 
 def natural(name: str) -> list[tuple[int, int, str]]:

@@ -12,7 +12,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mrpnkit.data.corpus import FORMAT, check_classes, storable
+from mrpnkit.data.arrays import FORMAT, check_classes, storable
 from mrpnkit.data.table import write_table
 from mrpnkit.errors import CorpusError, InputError
 

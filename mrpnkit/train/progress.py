@@ -1,15 +1,28 @@
-"""A progress bar over the epochs, with the time left."""
+"""The report of an epoch, and a progress bar over the epochs with the time left."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
-if TYPE_CHECKING:
-    from mrpnkit.train.trainer import EpochReport
+
+class EpochReport(NamedTuple):
+    """What one epoch gave.
+
+    Its number from 1, optimiser steps so far, seconds, learning rate, mean training loss of each term, validation
+    metrics (of the fusion and of each branch), and whether it is the best so far.
+    """
+
+    epoch: int
+    step: int
+    seconds: float
+    learning_rate: float
+    train: dict[str, float]
+    validation: dict[str, float] | None
+    best: bool
 
 
 @contextmanager
-def epoch_bar(total: int, done: int, *, shown: bool) -> Iterator[Callable[["EpochReport"], None]]:
+def epoch_bar(total: int, done: int, *, shown: bool) -> Iterator[Callable[[EpochReport], None]]:
     """Context that gives a function to call with each epoch's report; draws nothing where ``shown`` is False."""
     if not shown:
         yield lambda report: None
@@ -37,7 +50,7 @@ def epoch_bar(total: int, done: int, *, shown: bool) -> Iterator[Callable[["Epoc
         yield lambda report: bar.update(task, advance=1, description=summary(report))
 
 
-def summary(report: "EpochReport") -> str:
+def summary(report: EpochReport) -> str:
     """One line of a report: training loss, and each head's validation accuracy where there is one."""
     parts = [f"loss {sum(report.train.values()):.3f}"]
     for name, value in (report.validation or {}).items():

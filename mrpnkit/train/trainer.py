@@ -9,7 +9,7 @@ import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal, NamedTuple, cast
+from typing import Literal, cast
 
 import torch
 from accelerate import Accelerator, skip_first_batches
@@ -23,6 +23,7 @@ from mrpnkit.errors import InputError, TrainingError
 from mrpnkit.objective import Loss, Objective
 from mrpnkit.train.checks import check_labels, check_monitor
 from mrpnkit.train.evaluation import Evaluation, evaluate
+from mrpnkit.train.progress import EpochReport, epoch_bar
 from mrpnkit.train.state import (
     BEST,
     LAST,
@@ -36,22 +37,6 @@ from mrpnkit.train.state import (
     set_random_state,
     write_state,
 )
-
-
-class EpochReport(NamedTuple):
-    """What one epoch gave.
-
-    Its number from 1, optimiser steps so far, seconds, learning rate, mean training loss of each term, validation
-    metrics (of the fusion and of each branch), and whether it is the best so far.
-    """
-
-    epoch: int
-    step: int
-    seconds: float
-    learning_rate: float
-    train: dict[str, float]
-    validation: dict[str, float] | None
-    best: bool
 
 
 class Trainer:
@@ -138,8 +123,6 @@ class Trainer:
         Afterwards the model has the weights of the best validated epoch (``keep="best"``) or the last ones, and both
         stand in the folder as safetensors. Returns the reports of all epochs, earlier ones included.
         """
-        from mrpnkit.train.progress import epoch_bar
-
         self.resume()
         with epoch_bar(self.total_epochs, self.progress.epoch, shown=progress_bar and self._main) as advance:
             for report in self.epochs():

@@ -11,7 +11,7 @@ from sklearn.metrics import accuracy_score
 
 from examples.aver import job as jobs
 from examples.aver.job import Job, actor_folds, evaluate_run, run_job
-from examples.aver.recipe import TARGET, Recipe
+from examples.aver.recipe import AUDIO, TARGET, VIDEO, Recipe
 from mrpnkit.data import Corpus
 from mrpnkit.errors import InputError, TrainingError
 
@@ -24,8 +24,8 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Noise: six actors of alternating sex, six clips each, two of each emotion."""
     generator = np.random.default_rng(0)
     actors = np.repeat(np.arange(1, ACTORS + 1), 6)
-    video = [generator.standard_normal((generator.integers(12, 20), 6)) for _ in actors]
-    audio = [generator.standard_normal((generator.integers(20, 30), 5)) for _ in actors]
+    video = [generator.standard_normal((generator.integers(12, 20), VIDEO.width)) for _ in actors]
+    audio = [generator.standard_normal((generator.integers(20, 30), AUDIO.width)) for _ in actors]
     return Corpus.from_arrays(
         {"video": video, "audio": audio},
         {TARGET: CLASSES * (len(actors) // 3)},
@@ -85,7 +85,7 @@ def test_evaluating_a_run_gives_its_test_figures(done: tuple[Job, dict[str, Any]
     evaluation, actors = evaluate_run(job.folder, "test")
     assert evaluation.metrics == result["metrics"]
     assert actors == ("3", "4")
-    validation, actors = evaluate_run(job.folder, "validation", corpus)
+    validation, actors = evaluate_run(job.folder, "validation")
     assert actors == ("5", "6")
     (line,) = (job.folder / "metrics.jsonl").read_text().splitlines()
     assert validation.metrics == pytest.approx(json.loads(line)["validation"], rel=1e-5)
@@ -151,3 +151,33 @@ def test_no_finished_run(tmp_path: Path) -> None:
         TrainingError, match=r"holds no finished run: it has no test.json. Runs lie in OUT/NETWORK/fold-NN"
     ):
         evaluate_run(tmp_path, "test")
+
+
+def test_actors_that_are_named_are_tested(corpus: Path, tmp_path: Path) -> None:
+    job = Job(corpus, corpus.parent, "am", 0, 3, 0, RECIPE, ("5", "6"), ("1",))
+    result = run_job(job)
+    assert job.folder.parent.name == "test-5+6"
+    assert result["test_actors"] == ["5", "6"]
+    assert result["validation_actors"] == ["1"]
+    evaluation, actors = evaluate_run(job.folder, "train")
+    assert actors == ("2", "3", "4")
+    assert len(evaluation.rows) == 18
+
+
+def test_evaluating_on_another_corpus(done: tuple[Job, dict[str, Any]], corpus: Path, tmp_path: Path) -> None:
+    """All clips of the other corpus are evaluated; the same clips give the same scores."""
+    job, _ = done
+    copy = Corpus.open(corpus).save(tmp_path / "other")
+    evaluation, actors = evaluate_run(job.folder, "test", copy)
+    assert actors == ("1", "2", "3", "4", "5", "6")
+    own, _ = evaluate_run(job.folder, "test")
+    rows = own.rows.tolist()
+    np.testing.assert_array_equal(evaluation.scores["fused"][TARGET][rows], own.scores["fused"][TARGET])
+
+
+def test_a_corpus_of_other_features_is_refused(done: tuple[Job, dict[str, Any]], corpus: Path, tmp_path: Path) -> None:
+    job, _ = done
+    other = Corpus.open(corpus)
+    other.about = {"features": "others"}
+    with pytest.raises(TrainingError, match="other classes or features"):
+        evaluate_run(job.folder, "test", other.save(tmp_path / "other"))

@@ -1,0 +1,96 @@
+"""What a corpus can hold: the user's arrays checked and brought into the form that is stored."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mrpnkit.errors import CorpusError, InputError
+
+FORMAT = 1
+"""Of the corpus folder, as ``corpus.json`` says it."""
+
+
+class Modality(NamedTuple):
+    """All steps (S, ...) of a modality, the length of each sample (n,), and the steps a second, if they have a time."""
+
+    steps: NDArray[Any]
+    lengths: NDArray[np.int64]
+    rate: float | None = None
+
+
+def check_classes(classes: Mapping[str, Sequence[str]]) -> None:
+    """Raises CorpusError for classes that stand twice or have no name, which marks a missing label in the table."""
+    for target, names in classes.items():
+        if "" in names or len(set(names)) != len(names):
+            raise CorpusError(f"The classes of {target!r} must be distinct and have a name, got {list(names)}.")
+
+
+def storable(name: str, sample: str, values: NDArray[Any] | Tensor) -> NDArray[Any]:
+    """Steps as they are stored: float64 as float32, finite, of a type that torch has."""
+    array = np.asarray(values)
+    if array.dtype == np.float64 or not array.dtype.isnative:
+        array = array.astype(np.float32 if array.dtype == np.float64 else array.dtype.newbyteorder("="))
+    if array.dtype.kind not in "fiub":
+        raise InputError(f"{name!r} of sample {sample!r} has type {array.dtype}; expected numbers.")
+    if array.ndim == 0:
+        raise InputError(f"{name!r} of sample {sample!r} is a scalar; expected steps of shape (T, ...).")
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        step = int(np.argwhere(~np.isfinite(array))[0][0])
+        raise InputError(
+            f"{name!r} of sample {sample!r} has NaN or infinity at step {step}. Mend the feature, or give the sample "
+            "no steps of this modality (an array of length 0), which marks it as missing."
+        )
+    return array
+
+
+def modality_of(name: str, values: Any, ids: list[str], rate: float | None) -> Modality:
+    """One array (n, ...) of vectors, or n arrays (T_i, ...) of sequences, as a modality; see ``Corpus.from_arrays``."""
+    if len(values) != len(ids):
+        raise InputError(f"Modality {name!r} has {len(values)} samples, the targets have {len(ids)}.")
+    if isinstance(values, np.ndarray | Tensor):
+        array = np.asarray(values)
+        flat = array[:, None] if array.ndim == 1 else array
+        for row in _rows_not_finite(flat):
+            storable(name, ids[row], flat[row : row + 1])
+        return Modality(storable(name, ids[0], flat), np.ones(len(ids), dtype=np.int64), rate)
+    pieces = [storable(name, ids[row], piece) for row, piece in enumerate(values)]
+    shapes = {piece.shape[1:] for piece in pieces}
+    if len(shapes) != 1:
+        raise InputError(f"Modality {name!r} has steps of different shapes {sorted(shapes)}; all must have one shape.")
+    return Modality(np.concatenate(pieces), np.array([len(piece) for piece in pieces], dtype=np.int64), rate)
+
+
+def _rows_not_finite(array: NDArray[Any]) -> list[int]:
+    if array.dtype.kind != "f":
+        return []
+    return [int(row) for row in np.flatnonzero(~np.isfinite(array.reshape(len(array), -1)).all(axis=1))[:1]]
+
+
+def target_of(name: str, values: Any, classes: Sequence[str] | None) -> tuple[NDArray[Any], list[str] | None]:
+    """Labels (n,) int64 and their class names, or values (n,) float32 and None; see ``Corpus.from_arrays``."""
+    array = np.asarray(values)
+    if array.ndim != 1:
+        raise InputError(f"Target {name!r} has shape {array.shape}; expected one value a sample, (n,).")
+    if array.dtype.kind == "f":
+        return array.astype(np.float32), None
+    if array.dtype.kind in "iub":
+        labels = array.astype(np.int64)
+        names = list(classes) if classes else [str(c) for c in range(int(labels.max(initial=0)) + 1)]
+        wrong = np.flatnonzero((labels < -1) | (labels >= len(names)))
+        if len(wrong):
+            raise InputError(
+                f"Target {name!r}: label {labels[wrong[0]]} of sample {wrong[0]} is out of range; {len(names)} classes "
+                f"have labels 0 to {len(names) - 1}, and −1 means missing."
+            )
+        return labels, names
+    texts = [None if value is None else str(value) for value in array.tolist()]
+    found = sorted({text for text in texts if text is not None})
+    names = list(classes) if classes else found
+    place: dict[str | None, int] = {None: -1, **{c: i for i, c in enumerate(names)}}
+    unknown = [text for text in found if text not in place]
+    if unknown:
+        raise InputError(f"Target {name!r}: classes {unknown} are not among the declared {names}.")
+    return np.array([place[text] for text in texts], dtype=np.int64), names
