@@ -3,7 +3,7 @@
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -11,6 +11,9 @@ from rich.text import Text
 
 from examples.aver.recipe import Recipe
 from mrpnkit.errors import MrpnkitError
+
+if TYPE_CHECKING:
+    from mrpnkit.train import Evaluation
 
 app = typer.Typer(
     name="python -m examples.aver",
@@ -118,6 +121,9 @@ def evaluate(
         typer.Option("--data", help="Another data set, all of whose clips are evaluated; it is prepared in --out."),
     ] = None,
     out: Annotated[Path, typer.Option("--out", help="Where the other data set is prepared.")] = Path("runs/unseen"),
+    confusion: Annotated[
+        Literal["fused", "video", "audio"] | None, typer.Option("--confusion", help="Also show whom it takes for whom.")
+    ] = None,
 ) -> None:
     """Evaluates a trained run, the fusion and every branch, on its own corpus or on another data set.
 
@@ -132,6 +138,8 @@ def evaluate(
         open_corpus(data, out, console)
     evaluation, actors = evaluate_run(run, part, out / "corpus" if data is not None else None)
     title = f"{part} actors" if data is None else str(data)
+    if confusion:
+        _print_confusion(evaluation, confusion)
     _print_metrics(evaluation.metrics, f"{title}: {', '.join(actors)}; {len(evaluation.rows)} clips")
 
 
@@ -181,6 +189,23 @@ def _print_metrics(metrics: dict[str, float], title: str) -> None:
         shown.add_column(name, justify="right")
     for head in dict.fromkeys(key.split("/")[1] for key in metrics if "/" in key):
         shown.add_row(head, *(f"{metrics[f'emotion/{head}/{name}']:.3f}" for name in names))
+    console.print(shown)
+
+
+def _print_confusion(evaluation: "Evaluation", head: str) -> None:
+    from rich.table import Table
+
+    from examples.aver.clips import EMOTIONS
+
+    if head not in evaluation.scores:
+        raise typer.BadParameter(f"this network has the heads {', '.join(evaluation.scores)}", param_hint="--confusion")
+    counts = evaluation.confusion("emotion", head, classes=len(EMOTIONS)).tolist()
+    shown = Table(title=f"{head}: rows are true, columns predicted", title_justify="left")
+    shown.add_column("")
+    for emotion in EMOTIONS:
+        shown.add_column(emotion, justify="right")
+    for emotion, row in zip(EMOTIONS, counts, strict=True):
+        shown.add_row(emotion, *(str(count) if count else "·" for count in row))
     console.print(shown)
 
 

@@ -13,9 +13,8 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from examples.aver.comparison import LABELS
-from examples.aver.job import SCORES, Job
+from examples.aver.job import Job
 from examples.aver.recipe import TARGET
-from mrpnkit.data import Corpus
 from mrpnkit.train.state import METRICS
 
 STYLE: Any = {
@@ -36,7 +35,7 @@ def draw_figures(results: Sequence[dict[str, Any]], jobs: Sequence[Job], folder:
     with mpl.rc_context(STYLE):
         return [
             learning_curves(jobs, networks, folder / "learning_curves.png"),
-            confusion_matrices(jobs, networks, folder / "confusion_matrices.png"),
+            confusion_matrices(results, networks, folder / "confusion_matrices.png"),
             folds_figure(results, networks, folder / "folds.png"),
         ]
 
@@ -63,13 +62,13 @@ def learning_curves(jobs: Sequence[Job], networks: Sequence[str], path: Path) ->
     return path
 
 
-def confusion_matrices(jobs: Sequence[Job], networks: Sequence[str], path: Path) -> Path:
+def confusion_matrices(results: Sequence[dict[str, Any]], networks: Sequence[str], path: Path) -> Path:
     """Recall in per cent by true class (rows) and predicted class (columns), over the test actors of all folds."""
-    classes = Corpus.open(jobs[0].corpus).classes[TARGET]
+    classes = results[0]["classes"]
     drawing = Drawing(figsize=(2.35 * len(networks) + 0.9, 3.4), dpi=150, layout="constrained")
     axes = drawing.subplots(1, len(networks), sharey=True, squeeze=False)[0]
     for axis, network in zip(axes, networks, strict=True):
-        counts = sum(_confusion(job, len(classes)) for job in jobs if job.network == network)
+        counts = np.sum([r["confusion"]["fused"] for r in results if r["network"] == network], axis=0)
         share = 100 * counts / np.maximum(np.sum(counts, axis=1, keepdims=True), 1)
         axis.imshow(share, cmap="Blues", vmin=0, vmax=100)
         for row, column in np.ndindex(*share.shape):
@@ -137,9 +136,3 @@ def _band(axis: Axes, curves: list[list[float]], head: str) -> None:
     colour = COLOURS.get(head, "#777777")
     axis.plot(epochs, np.nanmean(grid, axis=0), color=colour, label=head, linewidth=1.4)
     axis.fill_between(epochs, np.nanmin(grid, axis=0), np.nanmax(grid, axis=0), color=colour, alpha=0.12, linewidth=0)
-
-
-def _confusion(job: Job, classes: int) -> NDArray[np.int64]:
-    with np.load(job.folder / SCORES) as saved:
-        labels, predicted = saved[f"labels/{TARGET}"], saved[f"scores/fused/{TARGET}"].argmax(axis=1)
-    return np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)

@@ -134,6 +134,11 @@ def run_job(job: Job, *, progress_bar: bool = False) -> dict[str, Any]:
         "validation_actors": list(fold.validation_groups),
         "selected_epoch": trainer.progress.best_epoch + 1 if job.recipe.keep == "best" else trainer.progress.epoch,
         "metrics": evaluation.metrics,
+        "classes": corpus.classes[TARGET],
+        "confusion": {
+            head: evaluation.confusion(TARGET, head, classes=len(corpus.classes[TARGET])).tolist()
+            for head in evaluation.scores
+        },
         "seconds": sum(report.seconds for report in trainer.history),
         "wall_seconds": time.perf_counter() - start,
         "peak_gib": peak_memory_gib(),

@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from examples.aver.comparison import Comparison
 from examples.aver.figures import draw_figures
 from examples.aver.job import Job, run_job
-from examples.aver.recipe import NETWORKS, Recipe
+from examples.aver.recipe import CHOSEN_ON, NETWORKS, Recipe
 from mrpnkit.report import Figure, print_figures, write_json, write_result
 
 PROTOCOL = (
@@ -108,6 +108,7 @@ def run_table(
                 "workers": workers,
                 "threads_each": 1,
                 "protocol": PROTOCOL,
+                "settings": CHOSEN_ON,
                 "minutes": "time of all trainings divided by the number of workers, and preparation",
             },
             figures=figures,
@@ -126,7 +127,8 @@ def run_table(
 def _row(result: dict[str, Any]) -> dict[str, Any]:
     metrics = {name: round(value, 5) for name, value in result["metrics"].items()}
     rounded = {key: round(result[key], 2) for key in ("seconds", "wall_seconds", "peak_gib")}
-    return {**result, **rounded, "metrics": metrics}
+    kept = {key: value for key, value in result.items() if key not in ("classes", "confusion")}
+    return {**kept, **rounded, "metrics": metrics}
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from mrpnkit.data import Batch, Loader
 from mrpnkit.mrpn import FUSED, MRPNOutput
 from mrpnkit.objective import Objective
+from mrpnkit.targets import Classification
 
 
 class Evaluation(NamedTuple):
@@ -27,6 +28,14 @@ class Evaluation(NamedTuple):
     labels: dict[str, Tensor]
     present: dict[str, Tensor]
     metrics: dict[str, float]
+
+    def confusion(self, target: str, head: str = FUSED, *, classes: int) -> Tensor:
+        """Counts (C, C) of a classification, rows labels and columns predictions, on the samples that the head saw.
+
+        Samples without a label, and for a branch those without its modality, are left out.
+        """
+        seen = self.present.get(head, torch.ones(len(self.rows), dtype=torch.bool))
+        return Classification(classes).confusion(self.scores[head][target][seen], self.labels[target][seen])
 
     def save(self, path: str | Path) -> None:
         """Writes rows, labels, presence and scores as ``.npz``, under the names ``scores/head/target`` and so on."""
