@@ -23,8 +23,9 @@ AUDIO = SpeechFeatures(blocks=("log_mel", "prosody"), mel=LogMel(level="kept"), 
 
 
 CHOSEN_ON = (
-    "features, branches and settings were chosen by networks trained on RAVDESS actors 7 to 20 and tried on actors 1 to "
-    "6; actors 7 to 20 were held out for the first time by the reported run, so folds that test them are free of the choice"
+    "features, branches and settings were chosen by networks trained on RAVDESS actors 7 to 20 and tried on actors 1 "
+    "to 6; actors 7 to 20 were held out for the first time by the reported run, so folds that test them are free of "
+    "the choice"
 )
 """Where the defaults of :class:`Recipe` come from; it stands in every result file."""
 
