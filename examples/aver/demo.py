@@ -60,9 +60,21 @@ def run_demo(data: Path | None, out: Path, console: Console, *, small: bool) -> 
         only_folds=None if data is not None else 1 if small else 3,
         prepare_seconds=seconds,
     )
+    if data is None:
+        console.print(f"What the faces look like: {_draw_clips(out / 'figures')}", soft_wrap=True)
     console.print(
         f"\nEverything is in {out}. Next: your own data, make aver DATA=/path/to/ravdess (see docs/aver.md for the "
         "layouts it reads), or look at one run, .venv/bin/python -m examples.aver evaluate "
         f"{out / 'n2' / 'fold-01' / 'seed-0'}.",
         soft_wrap=True,
     )
+
+
+def _draw_clips(folder: Path) -> Path:
+    from PIL import Image
+
+    from examples.aver.synthetic import contact_sheet, one_of_each, synthetic_clips
+
+    path = folder / "clips.png"
+    Image.fromarray(contact_sheet(one_of_each(synthetic_clips(), actor="2"))).save(path)
+    return path
