@@ -5,21 +5,13 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from rich.table import Table
-from scipy import stats
 
 from examples.aver.recipe import NETWORKS, TARGET
+from mrpnkit.analysis import Difference, paired_difference
 from mrpnkit.report import Figure
 
 LABELS = {"am": "AM", "vm": "VM", "n0": "N0", "n1": "N1", "n2": "N2 (MRPN)"}
 PAIRS = (("n1", "n0"), ("n2", "n0"), ("n2", "n1"))
-
-
-class Difference(NamedTuple):
-    """Mean of paired differences over folds, with the ends of its 95 % interval (Student's t)."""
-
-    mean: float
-    low: float
-    high: float
 
 
 class Comparison(NamedTuple):
@@ -118,13 +110,3 @@ class Comparison(NamedTuple):
             f"The better fusion is {LABELS[fused]}, {100 * self.mean(fused):.1f} %; the better single modality is "
             f"{LABELS[single]}, {100 * self.mean(single):.1f} %: {100 * mean:+.1f} points, {clear}; {folds}."
         )
-
-
-def paired_difference(first: Sequence[float], second: Sequence[float], *, confidence: float = 0.95) -> Difference:
-    """Mean of first − second over pairs and its interval by Student's t; the interval of one pair is unbounded."""
-    gains = [a - b for a, b in zip(first, second, strict=True)]
-    mean = statistics.fmean(gains)
-    if len(gains) < 2:
-        return Difference(mean, float("-inf"), float("inf"))
-    reach = stats.t.ppf((1 + confidence) / 2, len(gains) - 1) * statistics.stdev(gains) / len(gains) ** 0.5
-    return Difference(mean, mean - float(reach), mean + float(reach))

@@ -11,16 +11,21 @@ from rich.console import Console
 from examples.aver.clips import Clip
 from examples.aver.prepare import Features, prepare
 from examples.aver.recipe import Recipe
+from examples.aver.versions import Versions, make_versions
 from mrpnkit.data import Corpus
 
 FEATURES = Features()
 
 
 def open_corpus(data: Path | None, out: Path, console: Console, *, small: bool = False) -> tuple[Corpus, float]:
-    """The corpus of a data set, prepared in ``out/corpus`` if it is not yet; and the seconds that took."""
+    """The statistics of a data set in ``out/corpus``, made if they are not there; and the seconds that took.
+
+    The frames that they are made from lie in ``out/frames``.
+    """
     start = time.perf_counter()
     clips, source = read_clips(data, small=small)
-    corpus = prepare(clips, out / "corpus", FEATURES, console, source=source)
+    frames = prepare(clips, out / "frames", FEATURES, console, source=source)
+    corpus = make_versions(frames, out / "corpus", Versions(), console)
     return corpus, time.perf_counter() - start
 
 

@@ -11,10 +11,19 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate.utils import set_seed
+from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
-from examples.aver.recipe import TARGET, Recipe, augmentation, build_model, modalities_of, objective_for
-from mrpnkit.data import Corpus, CorpusDataset, Fold, group_folds, held_out, loader
+from examples.aver.recipe import (
+    TARGET,
+    Recipe,
+    build_model,
+    evaluation_draws,
+    modalities_of,
+    objective_for,
+    training_draws,
+)
+from mrpnkit.data import Corpus, CorpusDataset, Fold, Loader, group_folds, held_out, loader
 from mrpnkit.errors import TrainingError
 from mrpnkit.report import write_json
 from mrpnkit.train import Evaluation, Trainer, evaluate, load_weights
@@ -123,8 +132,7 @@ def run_job(job: Job, *, progress_bar: bool = False) -> dict[str, Any]:
     write_json(job.folder / RUN, job.description())
     trainer, objective = make_trainer(job, corpus, fold)
     trainer.fit(keep=job.recipe.keep, progress_bar=progress_bar)
-    test = loader(CorpusDataset(corpus, fold.test, modalities=modalities_of(job.network)), 64)
-    evaluation = evaluate(trainer.plain_model, test, objective)
+    evaluation = evaluate(trainer.plain_model, evaluation_loader(job.network, corpus, fold.test), objective)
     evaluation.save(job.folder / SCORES)
     result = {
         "network": job.network,
@@ -159,13 +167,13 @@ def make_trainer(job: Job, corpus: Corpus, fold: Fold) -> tuple[Trainer, Any]:
             corpus,
             fold.train,
             modalities=modalities,
-            augmentation=augmentation(corpus, fold, recipe, modalities),
+            augmentation=training_draws(corpus, fold, recipe, modalities),
             seed=job.seed,
         ),
         recipe.batch_size,
         shuffle_seed=job.seed,
     )
-    validation = loader(CorpusDataset(corpus, fold.validation, modalities=modalities), 64)
+    validation = evaluation_loader(job.network, corpus, fold.validation)
     optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
     scheduler = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, recipe.learning_rate, total_steps=len(train) * recipe.epochs, pct_start=recipe.warm_up
@@ -183,6 +191,12 @@ def make_trainer(job: Job, corpus: Corpus, fold: Fold) -> tuple[Trainer, Any]:
         folder=job.folder,
     )
     return trainer, objective
+
+
+def evaluation_loader(network: str, corpus: Corpus, rows: NDArray[np.int64]) -> Loader:
+    """Batches of whole, unchanged clips, in the order of the rows."""
+    modalities = modalities_of(network)
+    return loader(CorpusDataset(corpus, rows, modalities=modalities, augmentation=evaluation_draws(modalities)), 64)
 
 
 def peak_memory_gib() -> float:
@@ -205,11 +219,13 @@ def evaluate_run(run: Path, part: str, unseen: Path | None = None) -> tuple[Eval
     job = Job.of_run(run)
     own = Corpus.open(job.corpus)
     corpus = own if unseen is None else Corpus.open(unseen)
-    if corpus.classes != own.classes or corpus.about.get("features") != own.about.get("features"):
+    if corpus.classes != own.classes or any(
+        corpus.about.get(key) != own.about.get(key) for key in ("features", "versions")
+    ):
         raise TrainingError(f"{unseen} has other classes or features than the corpus that {run} was trained on.")
     rows = np.arange(len(corpus)) if unseen is not None else getattr(job.split(own), part)
     model = build_model(job.network, corpus, job.recipe)
     load_weights(run / (BEST if job.recipe.keep == "best" else LAST), model)
-    batches = loader(CorpusDataset(corpus, rows, modalities=modalities_of(job.network)), 64)
+    batches = evaluation_loader(job.network, corpus, rows)
     actors = tuple(dict.fromkeys(corpus.groups["actor"][rows].tolist()))
     return evaluate(model, batches, objective_for(corpus, job.recipe)), actors

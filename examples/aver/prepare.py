@@ -16,8 +16,9 @@ from rich.console import Console
 from rich.progress import track
 
 from examples.aver.clips import EMOTIONS, Clip
+from examples.aver.features import AUDIO, VIDEO
 from examples.aver.landmarks import LandmarkFeatures
-from examples.aver.recipe import AUDIO, TARGET, VIDEO
+from examples.aver.recipe import TARGET
 from examples.aver.speech import SpeechFeatures
 from mrpnkit.data import Corpus, CorpusWriter
 from mrpnkit.errors import CorpusError

@@ -3,24 +3,18 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from examples.aver.cepstra import AppendCepstra
-from examples.aver.changes import ChangeVoice, MirrorFace
-from examples.aver.landmarks import LandmarkFeatures
-from examples.aver.speech import LogMel, SpeechFeatures
+from torch import nn
+
 from mrpnkit import MRPN, Branch, Classification, Objective
-from mrpnkit.aggregators import Statistics
-from mrpnkit.data import Augmentation, Change, ClassPairing, Corpus, Fold, RandomSlice
+from mrpnkit.aggregators import Last
+from mrpnkit.data import Augmentation, ClassPairing, Corpus, FirstStep, Fold, RandomStep
 from mrpnkit.errors import InputError
-from mrpnkit.extractors import Identity
+from mrpnkit.extractors import MLP, Linear, Normalise
 
 TARGET = "emotion"
 NETWORKS = ("am", "vm", "n0", "n1", "n2")
 MODALITIES = {"am": ["audio"], "vm": ["video"], "n0": ["video", "audio"], "n1": ["video", "audio"],
               "n2": ["video", "audio"]}  # fmt: skip
-
-VIDEO = LandmarkFeatures(blocks=("shape", "head", "tilt"))
-AUDIO = SpeechFeatures(blocks=("log_mel", "prosody"), mel=LogMel(level="kept"), trim_decibels=30.0)
-
 
 CHOSEN_ON = (
     "features, branches and settings were chosen by networks trained on RAVDESS actors 7 to 20 and tried on actors 1 "
@@ -39,13 +33,10 @@ class Recipe:
             rises to ``learning_rate`` in the first ``warm_up`` of the steps.
         label_smoothing: of all N+1 cross-entropies.
         features: width of f_m.
-        input_dropout: on the statistics of a clip, before they are projected to f_m.
+        input_dropout: on the normalised statistics of a clip.
+        hidden: width of a layer between the statistics and f_m; None for none.
+        hidden_dropout: after that layer.
         dropout: before each Dense of Scoring.
-        hidden: width inside Scoring.
-        slices: share of the training clips of which a random slice is read, for each modality on its own.
-        slice_seconds: least length of a slice.
-        mirror: share of the training faces that are mirrored.
-        voice_reach, voice_decibels: stretch of the frequencies and spread of the loudness of training voices.
         pairing: share of the training clips whose voice comes from another clip of the same class.
         select_by: the validation metric of the fusion that selects the epoch.
         keep: test the ``best`` validated epoch or the ``last``.
@@ -60,13 +51,9 @@ class Recipe:
     label_smoothing: float = 0.1
     features: int = 128
     input_dropout: float = 0.3
-    dropout: float = 0.3
-    hidden: int | None = None
-    slices: float = 0.67
-    slice_seconds: float = 1.0
-    mirror: float = 0.5
-    voice_reach: float = 0.08
-    voice_decibels: float = 1.0
+    hidden: int | None = 128
+    hidden_dropout: float = 0.5
+    dropout: float = 0.5
     pairing: float = 0.0
     select_by: Literal["accuracy", "uar", "loss"] = "loss"
     keep: Literal["best", "last"] = "best"
@@ -86,18 +73,18 @@ def modalities_of(network: str) -> list[str]:
 def build_model(network: str, corpus: Corpus, recipe: Recipe) -> MRPN:
     """AM and VM are N0 with one branch; N0, N1 and N2 are the paper's networks with two.
 
-    A clip's f_m is a projection of statistics over time (mean, spread, quantiles, rate of change) of its landmarks, or
-    of its log-mel energies, cepstra and prosody.
+    A branch normalises the statistics of a clip and projects them to f_m, through one hidden layer.
     """
     branches = {}
     for name in modalities_of(network):
         width = corpus.features(name)
-        extractor = AppendCepstra(width, bands=AUDIO.mel.width) if name == "audio" else Identity(width)
-        aggregator = Statistics(extractor.out_features, features=recipe.features, lag=2, dropout=recipe.input_dropout)
-        branches[name] = Branch(extractor, aggregator)
+        extractor = nn.Sequential(Normalise(width, dropout=recipe.input_dropout))
+        if recipe.hidden is not None:
+            extractor.append(MLP(width, hidden=[recipe.hidden], dropout=recipe.hidden_dropout))
+        extractor.append(Linear(recipe.hidden or width, recipe.features))
+        branches[name] = Branch(extractor, Last(recipe.features))
     kind: Literal["n0", "n1", "n2"] = "n1" if network == "n1" else "n2" if network == "n2" else "n0"
-    outputs = {TARGET: len(corpus.classes[TARGET])}
-    return MRPN(branches, outputs, network=kind, dropout=recipe.dropout, hidden=recipe.hidden)
+    return MRPN(branches, {TARGET: len(corpus.classes[TARGET])}, network=kind, dropout=recipe.dropout)
 
 
 def objective_for(corpus: Corpus, recipe: Recipe) -> Objective:
@@ -105,19 +92,14 @@ def objective_for(corpus: Corpus, recipe: Recipe) -> Objective:
     return Objective({TARGET: Classification(corpus.classes[TARGET], label_smoothing=recipe.label_smoothing)})
 
 
-def augmentation(corpus: Corpus, fold: Fold, recipe: Recipe, modalities: list[str]) -> Augmentation:
-    """What is drawn for the training samples: slices in time, mirrored faces, changed voices, pairs of one class."""
-    slices = {}
-    for name in modalities if recipe.slices else []:
-        rate = corpus.modalities[name].rate
-        if rate is not None:
-            slices[name] = RandomSlice(recipe.slice_seconds, rate, share=recipe.slices)
-    changes: dict[str, list[Change]] = {}
-    if "video" in modalities and recipe.mirror:
-        changes["video"] = [MirrorFace(VIDEO, share=recipe.mirror)]
-    if "audio" in modalities and (recipe.voice_reach or recipe.voice_decibels):
-        changes["audio"] = [ChangeVoice(AUDIO, reach=recipe.voice_reach, decibels=recipe.voice_decibels)]
+def training_draws(corpus: Corpus, fold: Fold, recipe: Recipe, modalities: list[str]) -> Augmentation:
+    """For training clips: one of the versions of each modality, and where asked for the voice of another clip."""
     pairing = None
     if recipe.pairing:
         pairing = ClassPairing(corpus.targets[TARGET][fold.train], fold.train, share=recipe.pairing)
-    return Augmentation(slices=slices, changes=changes, pairing=pairing)
+    return Augmentation(slices={name: RandomStep() for name in modalities}, pairing=pairing)
+
+
+def evaluation_draws(modalities: list[str]) -> Augmentation:
+    """For validation and test: the version of the whole, unchanged clip."""
+    return Augmentation(slices={name: FirstStep() for name in modalities})

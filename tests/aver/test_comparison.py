@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from rich.console import Console
 from scipy import stats
 
-from examples.aver.comparison import Comparison, Difference, paired_difference
+from examples.aver.comparison import Comparison
+from mrpnkit.analysis import Difference, paired_difference
 from mrpnkit.report import Figure
 
 ACCURACY = {

@@ -6,22 +6,22 @@ import torch
 from scipy.fft import dct
 
 from examples.aver.cepstra import AppendCepstra
-from examples.aver.recipe import AUDIO, NETWORKS, TARGET, VIDEO, Recipe, augmentation, build_model, modalities_of
+from examples.aver.recipe import NETWORKS, TARGET, Recipe, build_model, evaluation_draws, modalities_of, training_draws
 from mrpnkit import Sequences
 from mrpnkit.data import Corpus, CorpusDataset, Fold
 from mrpnkit.errors import InputError
 from mrpnkit.testing import check_extractor
 
 
-def corpus(clips: int = 12) -> Corpus:
+def corpus(clips: int = 12, versions: int = 3) -> Corpus:
+    """Clips of three versions each; the last has no voice."""
     generator = np.random.default_rng(0)
     return Corpus.from_arrays(
         {
-            "video": [generator.normal(size=(40, VIDEO.width)) for _ in range(clips)],
-            "audio": [generator.normal(size=(150, AUDIO.width)) for _ in range(clips)],
+            "video": [generator.normal(size=(versions, 7)) for _ in range(clips)],
+            "audio": [generator.normal(size=(versions if clip < clips - 1 else 0, 5)) for clip in range(clips)],
         },
         {TARGET: [("calm", "happy")[row % 2] for row in range(clips)]},
-        rates={"video": 30.0, "audio": 100.0},
     )
 
 
@@ -61,16 +61,36 @@ def test_networks_of_one_comparison_differ_in_nothing_else() -> None:
     assert names["n0"] < names["n1"] < names["n2"]
 
 
-def test_augmentation_changes_training_clips_and_can_be_switched_off() -> None:
-    data, rows = corpus(), np.arange(12)
+def test_training_draws_versions_and_evaluation_reads_the_first() -> None:
+    data, rows, names = corpus(), np.arange(12), ["video", "audio"]
     fold = Fold(rows, rows[:0], rows[:0], (), ())
-    none = Recipe(slices=0, mirror=0, voice_reach=0, voice_decibels=0)
-    plain = CorpusDataset(data).__getitems__([0])
-    for recipe, same in ((none, True), (Recipe(slices=1, mirror=1), False)):
-        drawn = CorpusDataset(data, augmentation=augmentation(data, fold, recipe, ["video", "audio"])).__getitems__([0])
-        for name in ("video", "audio"):
-            equal = torch.equal(drawn.inputs[name].steps, plain.inputs[name].steps)
-            assert equal is same
+    training = CorpusDataset(data, augmentation=training_draws(data, fold, Recipe(), names))
+    seen: list[set[int]] = [set(), set()]
+    for epoch in range(30):
+        training.set_epoch(epoch)
+        batch = training.__getitems__([0, 11])
+        for modality, name in enumerate(names):
+            versions = torch.from_numpy(np.asarray(data.read(name, 0)))
+            (place,) = (versions == batch.inputs[name].steps[0]).all(dim=1).nonzero().flatten().tolist()
+            seen[modality].add(place)
+        assert batch.inputs["video"].lengths.tolist() == [1, 1]
+        assert batch.inputs["audio"].lengths.tolist() == [1, 0]
+    assert seen == [{0, 1, 2}, {0, 1, 2}]
+    whole = CorpusDataset(data, augmentation=evaluation_draws(names)).__getitems__([0])
+    assert all(torch.equal(whole.inputs[n].steps, torch.from_numpy(np.array(data.read(n, 0)[:1]))) for n in names)
+
+
+def test_pairing_takes_the_voice_of_a_clip_of_the_same_class() -> None:
+    data, rows = corpus(), np.arange(12)
+    fold = Fold(rows[:6], rows[6:], rows[:0], (), ())
+    draws = training_draws(data, fold, Recipe(pairing=1.0), ["video", "audio"])
+    training = CorpusDataset(data, fold.train, augmentation=draws)
+    partners = set()
+    for epoch in range(30):
+        training.set_epoch(epoch)
+        voice = training.__getitems__([0]).inputs["audio"].steps[0].numpy()
+        partners |= {row for row in range(11) if (data.read("audio", row) == voice).all(axis=1).any()}
+    assert partners == {0, 2, 4}
 
 
 def test_unknown_network() -> None:
