@@ -66,7 +66,7 @@ clean: ## remove what was built; .venv stays
 
 .venv/ready-to-develop: pyproject.toml | .venv/bin/pip
 	@echo "Installing mrpnkit with everything for development into .venv (some minutes, once) ..."
-	$(PIP) --editable '.[av,report,docs,dev]'
+	$(PIP) --editable '.[av,hub,report,docs,dev]'
 	@touch $@ .venv/ready-to-run
 
 .venv/bin/pip:

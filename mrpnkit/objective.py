@@ -1,6 +1,6 @@
 """The N+1 losses and their sum: L = L_fused + Σ L_m (5, 8, 9), for each target."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import torch
@@ -31,6 +31,7 @@ class Objective:
     Args:
         targets: what is predicted, by name.
         weights: of the heads by name (``fused`` or a branch), where they are not 1.
+        balancer: another way to join the weighted terms, given by ``target/head``, than to sum them up.
 
     >>> from mrpnkit.targets import Classification
     >>> objective = Objective({"emotion": Classification(8)}, weights={"video": 0.5})
@@ -38,13 +39,20 @@ class Objective:
     {'emotion': 8}
     """
 
-    def __init__(self, targets: Mapping[str, Target], *, weights: Mapping[str, float] | None = None) -> None:
+    def __init__(
+        self,
+        targets: Mapping[str, Target],
+        *,
+        weights: Mapping[str, float] | None = None,
+        balancer: Callable[[Mapping[str, Tensor]], Tensor] | None = None,
+    ) -> None:
         if not targets:
             raise InputError(
                 "Objective was given no target; expected a mapping such as {'emotion': Classification(8)}."
             )
         self.targets = dict(targets)
         self.weights = dict(weights or {})
+        self.balancer = balancer
         for head, weight in self.weights.items():
             if not weight >= 0:
                 raise InputError(f"Objective: the weight of {head!r} is {weight}; expected 0 or more.")
@@ -61,7 +69,7 @@ class Objective:
             InputError: labels of a target are missing, or a weight names a head that the model does not have.
         """
         terms: dict[str, Tensor] = {}
-        weighted: list[Tensor] = []
+        weighted: dict[str, Tensor] = {}
         if self.weights:
             self._check_heads(output)
         for name, target in self.targets.items():
@@ -76,8 +84,10 @@ class Objective:
                 term = _mean(target.losses(scores, labels[name]), known, output.present.get(head))
                 terms[f"{name}/{head}"] = term
                 weight = self.weights.get(head, 1.0)
-                weighted.append(term if weight == 1.0 else weight * term)
-        return Loss(torch.stack(weighted).sum(), terms)
+                weighted[f"{name}/{head}"] = term if weight == 1.0 else weight * term
+        if self.balancer is not None:
+            return Loss(self.balancer(weighted), terms)
+        return Loss(torch.stack(list(weighted.values())).sum(), terms)
 
     def _check_heads(self, output: MRPNOutput) -> None:
         unknown = set(self.weights) - {FUSED} - set(output.present)

@@ -1,23 +1,41 @@
 """Names for parts: a decorator for our own, an entry-point group for other people's packages.
 
-A registry maps a name to a class. Our own parts are registered with a decorator; a plugin's by an entry point of
-its distribution, which is read as metadata and loaded only when that very name is asked for. There are no import
-strings in configurations or checkpoints: a name that nobody registered is an error, never an import.
+A registry maps a name to a class. A part is registered with a decorator, or announced by an entry point of its
+distribution, which is read as metadata and loaded only when that very name is asked for. mrpnkit announces its own
+parts in the same way, so that all names can be listed without importing any part. There are no import strings in
+configurations or checkpoints: a name that nobody registered is an error, never an import.
 """
 
 import difflib
+import functools
+import importlib
 import inspect
+import sys
 from collections.abc import Callable, Iterator
-from importlib.metadata import EntryPoint, entry_points
-from typing import Generic, NamedTuple, TypeVar
+from importlib.metadata import EntryPoint, EntryPoints, entry_points
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, cast
 
 from mrpnkit.errors import RegistryError
 
+if TYPE_CHECKING:
+    from torch import nn
+
 T = TypeVar("T")
+OURS = "mrpnkit"
 
 
 class Description(NamedTuple):
-    """What is known of a registered part. ``file`` and ``line`` are those of its definition."""
+    """What is known of a registered part.
+
+    Attributes:
+        name: as configurations say it.
+        summary: first line of the docstring.
+        signature: of the constructor.
+        file, line: of the definition.
+        distribution: that announces it; of a part that is only decorated, the module that it stands in.
+        paper: the publication that it follows; empty where none is named.
+        weights_licence: of weights that it downloads or carries; empty where it has none.
+    """
 
     name: str
     summary: str
@@ -25,6 +43,8 @@ class Description(NamedTuple):
     file: str
     line: int
     distribution: str
+    paper: str = ""
+    weights_licence: str = ""
 
 
 class Registry(Generic[T]):
@@ -32,7 +52,8 @@ class Registry(Generic[T]):
 
     Args:
         kind: what the parts are, in the singular, as error texts say it: ``"extractor"``.
-        group: the entry-point group in which other distributions announce theirs: ``"mrpnkit.extractors"``.
+        group: the entry-point group in which distributions announce theirs: ``"mrpnkit.extractors"``.
+        home: the package whose import registers our own parts, for those that no metadata announces yet.
 
     >>> shapes: Registry[type] = Registry("shape", "example.shapes")
     >>> @shapes.register("circle")
@@ -41,16 +62,23 @@ class Registry(Generic[T]):
     (True, ('circle',))
     """
 
-    def __init__(self, kind: str, group: str) -> None:
+    def __init__(self, kind: str, group: str, *, home: str | None = None) -> None:
         self.kind = kind
         self.group = group
+        self.home = home
         self._own: dict[str, T] = {}
         self._loaded: dict[str, T] = {}
+        self._papers: dict[str, str] = {}
+        self._licences: dict[str, str] = {}
 
-    def register(self, name: str) -> Callable[[T], T]:
-        """Decorator that registers a class under ``name``; a name that is taken is refused."""
+    def register(self, name: str, *, paper: str = "", weights_licence: str = "") -> Callable[[T], T]:
+        """Decorator that registers a class under ``name``; a name that is taken is refused.
+
+        ``paper`` and ``weights_licence`` are what :meth:`describe` tells; a class may have them as attributes of the
+        same names instead.
+        """
         if not name.isidentifier():
-            raise RegistryError(f"{name!r} is no name for an {self.kind}; use letters, digits and underscores.")
+            raise RegistryError(f"{name!r} is no name for {_a(self.kind)}; use letters, digits and underscores.")
 
         def decorate(part: T) -> T:
             if name in self._own:
@@ -58,13 +86,17 @@ class Registry(Generic[T]):
                     f"The {self.kind} name {name!r} is taken by {self._own[name]!r}; choose another name."
                 )
             self._own[name] = part
+            self._papers[name], self._licences[name] = paper, weights_licence
             return part
 
         return decorate
 
     def names(self) -> tuple[str, ...]:
-        """All known names, our own first, then those of installed plugins; imports nothing."""
-        return (*sorted(self._own), *sorted(set(self._announced()) - set(self._own)))
+        """All known names, those of mrpnkit and of this process first, then those of plugins; imports nothing."""
+        announced = self._announced()
+        own = {name for name, plugins in announced.items() if any(_distribution(p) == OURS for p in plugins)}
+        own |= set(self._own)
+        return (*sorted(own), *sorted(set(announced) - own))
 
     def __contains__(self, name: object) -> bool:
         return name in self._own or name in self._announced()
@@ -73,21 +105,30 @@ class Registry(Generic[T]):
         return iter(self.names())
 
     def __getitem__(self, name: str) -> T:
-        """The part of that name; a plugin's is imported now, and no other.
+        """The part of that name; what announces it is imported now, and no other.
 
         Raises:
             RegistryError: nobody has the name (the text offers the nearest), two have it, or its plugin is broken.
         """
         plugins = self._announced().get(name, [])
-        if name in self._own and plugins:
+        if name not in self._own and not plugins:
+            _entry_points.cache_clear()  # something may have been installed meanwhile
+            self.load_home()
+            plugins = self._announced().get(name, [])
+        if name in self._own:
+            plugins = [plugin for plugin in plugins if not _announces(plugin, self._own[name])]
+        ours = name in self._own or any(_distribution(plugin) == OURS for plugin in plugins)
+        others = [plugin for plugin in plugins if _distribution(plugin) != OURS]
+        if ours and others:
+            owner = repr(self._own[name]) if name in self._own and not _is_ours(self._own[name]) else "mrpnkit itself"
             raise RegistryError(
-                f"The {self.kind} name {name!r} is taken by mrpnkit itself, and the distribution "
-                f"{_distribution(plugins[0])!r} announces it too; that plugin must rename its part."
+                f"The {self.kind} name {name!r} is taken by {owner}, and the distribution "
+                f"{_distribution(others[0])!r} announces it too; that plugin must rename its part."
             )
         if name in self._own:
             return self._own[name]
         if len(plugins) > 1:
-            owners = " and ".join(repr(_distribution(plugin)) for plugin in plugins)
+            owners = " and ".join(sorted(repr(_distribution(plugin)) for plugin in plugins))
             raise RegistryError(f"The {self.kind} name {name!r} is announced by {owners}; uninstall one of them.")
         if not plugins:
             raise RegistryError(self._unknown(name))
@@ -95,20 +136,42 @@ class Registry(Generic[T]):
             self._loaded[name] = self._load(plugins[0])
         return self._loaded[name]
 
+    def load_home(self) -> None:
+        """Imports our own parts, so that all of them are known although the installed metadata is older than they."""
+        if self.home is not None:
+            importlib.import_module(self.home)
+
+    def owner(self, name: str) -> str:
+        """Distribution that announces a name; of a part that is only decorated, its module; imports nothing.
+
+        Raises:
+            RegistryError: nobody has the name.
+        """
+        plugins = self._announced().get(name, [])
+        if plugins:
+            return _distribution(plugins[0])
+        if name not in self._own:
+            raise RegistryError(self._unknown(name))
+        return OURS if _is_ours(self._own[name]) else str(getattr(self._own[name], "__module__", ""))
+
     def describe(self, name: str) -> Description:
-        """Where a part is defined, its constructor's signature and the first line of its docstring."""
+        """Where a part is defined, its constructor's signature, the first line of its docstring, and its sources."""
         part = self[name]
         summary = (inspect.getdoc(part) or "").partition("\n")[0]
-        plugins = self._announced().get(name, [])
-        owner = "mrpnkit" if name in self._own else _distribution(plugins[0])
+        paper = self._papers.get(name) or _text(part, "paper")
+        licence = self._licences.get(name) or _text(part, "weights_licence")
         if not (inspect.isclass(part) or inspect.isfunction(part)):
-            return Description(name, summary, "()", "", 0, owner)
-        _, line = inspect.getsourcelines(part)
-        return Description(name, summary, str(inspect.signature(part)), inspect.getfile(part), line, owner)
+            return Description(name, summary, "()", "", 0, self.owner(name), paper, licence)
+        signature = str(inspect.signature(part))
+        try:
+            line, file = inspect.getsourcelines(part)[1], inspect.getfile(part)
+        except (OSError, TypeError):  # made at run time, or shipped without its source
+            line, file = 0, ""
+        return Description(name, summary, signature, file, line, self.owner(name), paper, licence)
 
     def _announced(self) -> dict[str, list[EntryPoint]]:
         announced: dict[str, list[EntryPoint]] = {}
-        for entry_point in entry_points(group=self.group):
+        for entry_point in _entry_points(tuple(sys.path)).select(group=self.group):
             announced.setdefault(entry_point.name, []).append(entry_point)
         return announced
 
@@ -133,5 +196,46 @@ class Registry(Generic[T]):
         )
 
 
+EXTRACTORS: "Registry[type[nn.Module]]" = Registry("extractor", "mrpnkit.extractors", home="mrpnkit.extractors")
+"""Extractors by name: modules from Sequences to Sequences, built from the width of a step and their configuration."""
+
+AGGREGATORS: "Registry[type[nn.Module]]" = Registry("aggregator", "mrpnkit.aggregators", home="mrpnkit.aggregators")
+"""Aggregators by name: modules from Sequences to (B, D), built from the width of a step and their configuration."""
+
+FUSIONS: "Registry[type[nn.Module]]" = Registry("fusion", "mrpnkit.fusions", home="mrpnkit.fusions")
+"""Fusions by name: built from the widths of the branches and the number of scores of each target, and their
+configuration; called as :class:`mrpnkit.FusionComponent` is."""
+
+BALANCERS: "Registry[Callable[..., Any]]" = Registry("balancer", "mrpnkit.balancers", home="mrpnkit.balancing")
+"""Balancers by name: built from their configuration, called with the weighted losses by ``target/head``."""
+
+DATASETS: "Registry[Callable[..., Any]]" = Registry("data set", "mrpnkit.datasets", home="mrpnkit.data.datasets")
+"""Data sets by name: built from their configuration, with a method ``load(folder)`` that gives a Corpus."""
+
+
+@functools.lru_cache(maxsize=4)
+def _entry_points(path: tuple[str, ...]) -> EntryPoints:
+    """All that is announced on an import path: a file of every installed distribution is read for it, so once."""
+    return cast(EntryPoints, entry_points())  # of all groups; Python 3.11 has an older type for it
+
+
 def _distribution(entry_point: EntryPoint) -> str:
     return entry_point.dist.name if entry_point.dist is not None else entry_point.value
+
+
+def _announces(plugin: EntryPoint, part: object) -> bool:
+    """Whether an entry point names this very part, which its module also decorates."""
+    return plugin.value == f"{getattr(part, '__module__', '')}:{getattr(part, '__qualname__', '')}"
+
+
+def _is_ours(part: object) -> bool:
+    return str(getattr(part, "__module__", "")).partition(".")[0] == OURS
+
+
+def _text(part: object, attribute: str) -> str:
+    value = getattr(part, attribute, "")
+    return value if isinstance(value, str) else ""
+
+
+def _a(kind: str) -> str:
+    return f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"

@@ -2,19 +2,25 @@
 
 Our tests run them over everything that is registered. They raise AssertionError with a text that says which demand is
 not met, and for which lengths and mode. They work on a CPU, on small random batches, and leave the global random state
-as it was. Steps are vectors: parts that read steps of other shapes need tests of their own.
+as it was. Steps are vectors, unless an extractor's test makes others. That a part can be configured, whatever its kind,
+is a check of its own.
 """
 
 import copy
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from mrpnkit.errors import InputError
+from mrpnkit.config.parts import KINDS
+from mrpnkit.errors import InputError, RegistryError
 from mrpnkit.sequences import Sequences
+from mrpnkit.signature import Signature
 
 Factory = Callable[[int], nn.Module]
+MakeSteps = Callable[[int], Tensor]
 
 _BATCHES = ((9, 0, 14, 1), (5,), (1,), (0, 6), (3, 3))
 _WITHOUT_STEPS = ((0, 0, 0), (0,))
@@ -22,7 +28,7 @@ _DEVIATION = 1e-4
 _DEVIATION_BFLOAT16 = 0.1
 
 
-def check_extractor(factory: Factory, in_features: int) -> None:
+def check_extractor(factory: Factory, in_features: int, *, make_steps: MakeSteps | None = None) -> None:
     """Checks all that mrpnkit asks of an extractor.
 
     Built for the width of a step, it has an integer ``out_features``, turns ragged steps of that width into ragged
@@ -34,11 +40,14 @@ def check_extractor(factory: Factory, in_features: int) -> None:
     Args:
         factory: builds the extractor from the width of a step: ``lambda width: Conv1d(width, channels=[8])``.
         in_features: the width to try.
+        make_steps: for an extractor whose steps are no vectors: random steps of one sample, as many as the given number
+            or a multiple of it: ``lambda n: torch.randint(0, 256, (n, 32, 32, 3), dtype=torch.uint8)``. The extractor
+            must then refuse steps of five axes. Steps that are integers get no gradient.
 
     Raises:
         AssertionError: a demand that is not met.
     """
-    _check(factory, in_features, _steps_of_extractor)
+    _check(factory, in_features, _steps_of_extractor, make_steps)
 
 
 def check_aggregator(factory: Factory, in_features: int) -> None:
@@ -60,10 +69,50 @@ def check_aggregator(factory: Factory, in_features: int) -> None:
     _check(factory, in_features, _rows_of_aggregator)
 
 
+def check_configuration(
+    part: Callable[..., object], options: Mapping[str, Any] | None = None, *, kind: str = "extractor"
+) -> None:
+    """Checks that a part can be configured: its constructor's signature is the schema of its options.
+
+    The options are accepted, and an unknown one is not. With the defaults of the others they go to JSON and come back
+    as they were, which is how a run remembers its configuration; so every default must be of the type that it has in
+    the signature. The JSON schema knows every option.
+
+    Args:
+        part: a class, or a function that gives the part.
+        options: as a configuration would give them; those without a default must be among them.
+        kind: what the part is: ``"extractor"``, ``"aggregator"``, ``"fusion"``, ``"balancer"`` or ``"data set"``.
+
+    Raises:
+        AssertionError: a demand that is not met.
+    """
+    name = getattr(part, "__name__", type(part).__name__)
+    try:
+        signature = Signature(part, facts=KINDS[kind].facts)
+    except RegistryError as error:
+        raise AssertionError(str(error)) from error
+    given = dict(options or {})
+    for problem in signature.check(given):
+        raise AssertionError(f"{name} refuses the options that were given: {problem.path}: {problem.text}")
+    resolved = signature.resolved(given)
+    for problem in signature.check(resolved):
+        raise AssertionError(f"{name} has a default that its own signature refuses: {problem.path}: {problem.text}")
+    restored = json.loads(json.dumps(resolved))
+    if signature.resolved(restored) != resolved or signature.values(restored) != signature.values(resolved):
+        raise AssertionError(f"{name}: its options are others after they were written as JSON and read again.")
+    unknown = "_".join(["unknown", *signature.options])
+    if not signature.check({**given, unknown: 1}):
+        raise AssertionError(f"{name} accepts an option {unknown!r} that its signature does not have.")
+    lacking = set(signature.options) - set(json.loads(json.dumps(signature.json_schema())))
+    if lacking:
+        raise AssertionError(f"{name}: its JSON schema lacks the options {sorted(lacking)}.")
+
+
 Run = Callable[[nn.Module, Sequences, str], list[Tensor]]
 
 
-def _check(factory: Factory, in_features: int, run: Run) -> None:
+def _check(factory: Factory, in_features: int, run: Run, make_steps: MakeSteps | None = None) -> None:
+    make = make_steps or (lambda count: torch.randn(count, in_features))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         part = factory(in_features)
@@ -73,14 +122,17 @@ def _check(factory: Factory, in_features: int, run: Run) -> None:
                 f"{_name(part)} needs an integer attribute out_features of at least 1, the width of its result; "
                 f"found {width!r}."
             )
-        _check_width(part, in_features, run)
+        if make_steps is None:
+            _check_width(part, in_features, run)
+        else:
+            _check_shape(part, make, run)
         for lengths in (*_BATCHES, *_WITHOUT_STEPS):
             for training in (True, False):
-                _check_values_and_gradients(copy.deepcopy(part).train(training), _batch(in_features, lengths), run)
-        _check_independence(part, in_features, run)
-        _check_state(factory, part, in_features, run)
-        _check_seed(factory, in_features, run)
-        _check_bfloat16(part, in_features, run)
+                _check_values_and_gradients(copy.deepcopy(part).train(training), _batch(make, lengths), run)
+        _check_independence(part, make, run)
+        _check_state(lambda: factory(in_features), part, make, run)
+        _check_seed(lambda: factory(in_features), make, run)
+        _check_bfloat16(part, make, run)
 
 
 def _steps_of_extractor(part: nn.Module, inputs: Sequences, where: str) -> list[Tensor]:
@@ -129,7 +181,7 @@ def _rows_of_aggregator(part: nn.Module, inputs: Sequences, where: str) -> list[
 def _check_width(part: nn.Module, in_features: int, run: Run) -> None:
     wrong = in_features + 1
     try:
-        run(part, _batch(wrong, (3, 2)), f"steps of width {wrong}")
+        run(part, Sequences.of([torch.randn(3, wrong), torch.randn(2, wrong)]), f"steps of width {wrong}")
     except InputError as error:
         if type(part).__name__ in str(error) and str(wrong) in str(error) and str(in_features) in str(error):
             return
@@ -145,11 +197,28 @@ def _check_width(part: nn.Module, in_features: int, run: Run) -> None:
     raise AssertionError(f"{_name(part)} was built for steps of width {in_features} and accepted those of {wrong}.")
 
 
+def _check_shape(part: nn.Module, make: MakeSteps, run: Run) -> None:
+    steps = make(3)
+    wrong = steps.reshape(len(steps), -1)[:, :1].reshape(-1, 1, 1, 1, 1, 1).expand(-1, 2, 2, 2, 2, 2)
+    try:
+        run(part, Sequences.of([wrong]), "steps of five axes")
+    except InputError as error:
+        if type(part).__name__ in str(error):
+            return
+        raise AssertionError(f"{_name(part)}: the text of an InputError must name it: {error}") from error
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise AssertionError(
+            f"{_name(part)} must refuse steps of another shape with an InputError, raised {type(error).__name__}: "
+            f"{error}"
+        ) from error
+    raise AssertionError(f"{_name(part)} accepted steps of five axes, {tuple(wrong.shape[1:])}.")
+
+
 def _check_values_and_gradients(part: nn.Module, inputs: Sequences, run: Run) -> None:
     autocast = ", autocast" if torch.is_autocast_enabled("cpu") else ""
     mode = f"{'train' if part.training else 'eval'}, {inputs.steps.dtype}{autocast}"
     where = f"lengths {tuple(inputs.lengths.tolist())}, {mode}"
-    steps = inputs.steps.clone().requires_grad_()
+    steps = inputs.steps.clone().requires_grad_(inputs.steps.is_floating_point())
     try:
         outputs = torch.cat([result.flatten() for result in run(part, inputs.with_steps(steps), where)])
     except (IndexError, RuntimeError, TypeError) as error:
@@ -158,11 +227,14 @@ def _check_values_and_gradients(part: nn.Module, inputs: Sequences, run: Run) ->
         raise AssertionError(f"{_name(part)} changed the steps that it was given ({where}).")
     if not outputs.is_floating_point() or not outputs.isfinite().all():
         raise AssertionError(f"{_name(part)} must return finite floating-point values ({where}).")
+    trained = {name: parameter for name, parameter in part.named_parameters() if parameter.requires_grad}
+    if not trained and not steps.requires_grad:
+        return
     if not outputs.requires_grad:
         raise AssertionError(f"The result of {_name(part)} has no gradient with respect to the steps ({where}).")
     (outputs.float() * torch.randn(outputs.shape)).sum().backward()
-    gradients = {"the steps": steps.grad}
-    gradients |= {name: parameter.grad for name, parameter in part.named_parameters() if parameter.requires_grad}
+    gradients = {"the steps": steps.grad} if steps.requires_grad else {}
+    gradients |= {name: parameter.grad for name, parameter in trained.items()}
     for name, gradient in gradients.items():
         if gradient is None:
             raise AssertionError(
@@ -173,10 +245,10 @@ def _check_values_and_gradients(part: nn.Module, inputs: Sequences, run: Run) ->
             raise AssertionError(f"{_name(part)}: the gradient of {name} is not finite ({where}).")
 
 
-def _check_independence(part: nn.Module, in_features: int, run: Run) -> None:
+def _check_independence(part: nn.Module, make: MakeSteps, run: Run) -> None:
     part.eval()
     for lengths in _BATCHES:
-        inputs = _batch(in_features, lengths)
+        inputs = _batch(make, lengths)
         with torch.no_grad():
             together = run(part, inputs, f"lengths {lengths}, eval")
             for position, sample in enumerate(inputs.unbind()):
@@ -190,11 +262,11 @@ def _check_independence(part: nn.Module, in_features: int, run: Run) -> None:
                 )
 
 
-def _check_state(factory: Factory, part: nn.Module, in_features: int, run: Run) -> None:
-    inputs = _batch(in_features, _BATCHES[0])
+def _check_state(build: Callable[[], nn.Module], part: nn.Module, make: MakeSteps, run: Run) -> None:
+    inputs = _batch(make, _BATCHES[0])
     part.train()
     run(part, inputs, "train")  # moves running statistics away from where they start
-    restored = factory(in_features)
+    restored = build()
     restored.load_state_dict(part.state_dict())
     with torch.no_grad():
         results = [run(one.eval(), inputs, "eval") for one in (part, restored)]
@@ -203,22 +275,22 @@ def _check_state(factory: Factory, part: nn.Module, in_features: int, run: Run) 
             raise AssertionError(f"{_name(part)} gives other results after its state dict was loaded into a new one.")
 
 
-def _check_seed(factory: Factory, in_features: int, run: Run) -> None:
-    inputs = _batch(in_features, _BATCHES[0])
+def _check_seed(build: Callable[[], nn.Module], make: MakeSteps, run: Run) -> None:
+    inputs = _batch(make, _BATCHES[0])
     results = []
     for _ in range(2):
         torch.manual_seed(1)
-        part = factory(in_features).train()
+        part = build().train()
         results.append(run(part, inputs, "train"))
     for given, expected in zip(*results, strict=True):
         if not torch.equal(given, expected):
             raise AssertionError(f"{_name(part)}: built and run twice from the same seed, it gives two results.")
 
 
-def _check_bfloat16(part: nn.Module, in_features: int, run: Run) -> None:
+def _check_bfloat16(part: nn.Module, make: MakeSteps, run: Run) -> None:
     for lengths in (_BATCHES[0], _WITHOUT_STEPS[0]):
-        inputs = _batch(in_features, lengths)
-        low = inputs.with_steps(inputs.steps.bfloat16())
+        inputs = _batch(make, lengths)
+        low = inputs.with_steps(inputs.steps.bfloat16()) if inputs.steps.is_floating_point() else inputs
         for training in (True, False):
             with torch.autocast("cpu", torch.bfloat16):
                 _check_values_and_gradients(copy.deepcopy(part).train(training), inputs, run)
@@ -245,8 +317,8 @@ def _assert_close(given: Tensor, expected: Tensor, share: float, text: str) -> N
             raise AssertionError(f"{text}: by {difference:.3g}, more than {allowed:.3g}.")
 
 
-def _batch(width: int, lengths: tuple[int, ...]) -> Sequences:
-    return Sequences.of([torch.randn(length, width) for length in lengths])
+def _batch(make: MakeSteps, lengths: tuple[int, ...]) -> Sequences:
+    return Sequences.of([make(length) for length in lengths])
 
 
 def _name(part: nn.Module) -> str:

@@ -42,23 +42,60 @@ def loaded() -> set[str]:
     return modules_after("import mrpnkit")
 
 
+@pytest.fixture(scope="module")
+def used() -> set[str]:
+    return modules_after("import mrpnkit; mrpnkit.MRPN")
+
+
 def test_the_question_is_asked_rightly() -> None:
     assert {"json", "xml"} <= modules_after("import json, xml.dom")
     assert "xml" not in modules_after("import json")
 
 
-def test_import_loads_torch(loaded: set[str]) -> None:
-    assert {"mrpnkit", "torch"} <= loaded
+def test_import_waits_with_torch(loaded: set[str]) -> None:
+    assert "mrpnkit" in loaded
+    assert not {"torch", "numpy"} & loaded
+
+
+def test_a_name_that_is_used_loads_torch(used: set[str]) -> None:
+    assert {"mrpnkit", "torch"} <= used
 
 
 @pytest.mark.parametrize("package", HEAVY)
-def test_import_loads_nothing_heavier(loaded: set[str], package: str) -> None:
+def test_import_loads_nothing_heavier(loaded: set[str], used: set[str], package: str) -> None:
     assert package not in loaded, f"`import mrpnkit` imports {package}; import it where it is used."
+    assert package not in used, f"`mrpnkit.MRPN` imports {package}; import it where it is used."
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["list"], ["list", "extractors"]])
+def test_commands_that_look_answer_without_torch(arguments: list[str]) -> None:
+    """Neither torch nor any part is imported: what is listed is read from metadata."""
+    leave = f"from mrpnkit.cli import main\ntry: main({arguments})\nexcept SystemExit as left: assert not left.code"
+    found = modules_after(leave)
+    assert "typer" in found
+    assert not {"torch", "numpy", "accelerate", "transformers", "timm"} & found
 
 
 def test_everything_announced_is_there() -> None:
     assert len(mrpnkit.__all__) > 10
     assert [name for name in mrpnkit.__all__ if not hasattr(mrpnkit, name)] == []
+    assert set(mrpnkit.__all__) <= set(dir(mrpnkit))
+    with pytest.raises(AttributeError, match="module 'mrpnkit' has no attribute 'MRPM'"):
+        _ = mrpnkit.MRPM
+
+
+def test_names_and_their_homes_agree() -> None:
+    """What type checkers read and what is loaded at run time are the same names of the same modules."""
+    assert mrpnkit.__file__ is not None
+    checked = {
+        alias.name: node.module
+        for node in ast.walk(ast.parse(Path(mrpnkit.__file__).read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("mrpnkit.")
+        for alias in node.names
+    }
+    assert checked == {name: f"mrpnkit.{module}" for name, module in mrpnkit._MODULE_OF.items()}
+    assert set(checked) == set(mrpnkit.__all__)
+    assert mrpnkit.mrpn.MRPN is mrpnkit.MRPN
 
 
 def imports_of(file: Path) -> set[str]:

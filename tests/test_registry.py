@@ -1,14 +1,21 @@
 """The registry, with plugins that are real distributions: folders with metadata on the import path."""
 
+import json
+import subprocess
 import sys
+import tomllib
 from collections.abc import Callable, Iterator
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from mrpnkit.errors import MrpnkitError, RegistryError
-from mrpnkit.registry import Registry
+from mrpnkit.registry import AGGREGATORS, BALANCERS, DATASETS, EXTRACTORS, FUSIONS, Registry
+
+ROOT = Path(__file__).resolve().parent.parent
+OUR_REGISTRIES: tuple[Registry[Any], ...] = (EXTRACTORS, AGGREGATORS, FUSIONS, BALANCERS, DATASETS)
 
 GROUP = "mrpnkit_test.shapes"
 Install = Callable[..., None]
@@ -140,9 +147,9 @@ def test_two_distributions_with_one_name(shapes: Registry[type], install: Instal
     assert not {"hexagons", "more_hexagons"} & set(sys.modules)
 
 
-def test_a_plugin_with_a_name_of_ours(shapes: Registry[type], install: Install) -> None:
+def test_a_plugin_with_a_name_that_is_decorated(shapes: Registry[type], install: Install) -> None:
     install("round-things", "class Ring: ...", circle="Ring")
-    with pytest.raises(RegistryError, match=r"'circle' is taken by mrpnkit itself.*'round-things' announces it too"):
+    with pytest.raises(RegistryError, match=r"'circle' is taken by .*Circle.*'round-things' announces it too"):
         shapes["circle"]
     assert shapes.names() == ("circle",)
     assert "round_things" not in sys.modules
@@ -165,10 +172,100 @@ def test_describe(shapes: Registry[type], install: Install) -> None:
     )
     own, theirs = shapes.describe("circle"), shapes.describe("h")
     assert (own.name, own.summary, own.signature) == ("circle", "Round.", "(radius: float = 1.0) -> None")
-    assert own.distribution == "mrpnkit"
+    assert own.distribution == __name__
+    assert (own.paper, own.weights_licence) == ("", "")
     assert Path(own.file) == Path(__file__)
     assert Path(own.file).read_text().splitlines()[own.line - 1] == "class Circle:"
     assert (theirs.name, theirs.summary, theirs.signature) == ("h", "Six corners.", "(side: int)")
     assert theirs.distribution == "hexagons"
     assert Path(theirs.file).name == "hexagons.py"
     assert theirs.line == 1
+
+
+def test_a_part_that_is_decorated_and_announced_is_one_part(shapes: Registry[type], install: Install) -> None:
+    source = "class Hexagon: ...\nfrom test_registry_shapes import shapes\nshapes.register('hexagon')(Hexagon)"
+    module = type(sys)("test_registry_shapes")
+    module.shapes = shapes  # type: ignore[attr-defined]
+    sys.modules["test_registry_shapes"] = module
+    try:
+        install("hexagons", source, hexagon="Hexagon")
+        assert shapes.owner("hexagon") == "hexagons"
+        first = shapes["hexagon"]
+        assert shapes["hexagon"] is first
+        assert shapes.names() == ("circle", "hexagon")
+        assert shapes.describe("hexagon").distribution == "hexagons"
+    finally:
+        del sys.modules["test_registry_shapes"]
+
+
+def test_a_plugin_with_a_name_that_mrpnkit_announces(install: Install) -> None:
+    registry: Registry[type] = Registry("shape", GROUP)
+    install("mrpnkit", "class Square: ...", square="Square")
+    assert registry.owner("square") == "mrpnkit"
+    install("other-squares", "class Square: ...", square="Square", rhombus="Square")
+    assert registry.names() == ("square", "rhombus")
+    with pytest.raises(RegistryError, match=r"'square' is taken by mrpnkit itself.*'other-squares' announces it too"):
+        registry["square"]
+    assert "other_squares" not in sys.modules
+
+
+def test_papers_and_licences_come_from_the_decorator_or_the_class(shapes: Registry[type]) -> None:
+    @shapes.register("square", paper="Euclid", weights_licence="CC0")
+    class Square: ...
+
+    @shapes.register("ring")
+    class Ring:
+        paper = "Archimedes"
+        weights_licence = "MIT"
+
+    assert (Square, Ring) == (shapes["square"], shapes["ring"])
+    assert shapes.describe("square")[-2:] == ("Euclid", "CC0")
+    assert shapes.describe("ring")[-2:] == ("Archimedes", "MIT")
+
+
+def test_what_has_no_source_can_be_described(shapes: Registry[type]) -> None:
+    shapes.register("made")(type("Made", (), {"__doc__": "Made at run time.", "__module__": "nowhere"}))
+    described = shapes.describe("made")
+    assert (described.summary, described.file, described.line) == ("Made at run time.", "", 0)
+
+
+@pytest.mark.parametrize("registry", OUR_REGISTRIES, ids=lambda registry: registry.kind)
+def test_what_is_announced_is_what_is_decorated(registry: Registry[Any]) -> None:
+    """Both lists are written by hand: in pyproject.toml, and as decorators."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    announced = project["entry-points"][registry.group]
+    registry.load_home()
+    decorated = {
+        name: f"{part.__module__}:{part.__qualname__}"
+        for name, part in registry._own.items()
+        if part.__module__.startswith("mrpnkit.")
+    }
+    assert announced == decorated
+    installed = {
+        entry_point.name: entry_point.value
+        for entry_point in entry_points(group=registry.group)
+        if entry_point.dist is not None and entry_point.dist.name == "mrpnkit"
+    }
+    assert installed == announced, "the installed metadata is old: pip install --editable . --no-deps"
+    for name in announced:
+        assert registry.owner(name) == "mrpnkit"
+
+
+def test_names_are_known_without_importing_a_part() -> None:
+    program = (
+        "import json, sys; from mrpnkit.registry import EXTRACTORS, AGGREGATORS, FUSIONS, BALANCERS, DATASETS\n"
+        "names = [r.names() for r in (EXTRACTORS, AGGREGATORS, FUSIONS, BALANCERS, DATASETS)]\n"
+        "print(json.dumps([names, 'torch' in sys.modules, [m for m in sys.modules if m.startswith('mrpnkit.')]]))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    names, torch, modules = json.loads(done.stdout)
+    assert {"conv1d", "identity"} <= set(names[0])
+    assert names[2:4] == [["concat"], ["sum"]]
+    assert not torch
+    assert set(modules) == {"mrpnkit.errors", "mrpnkit.registry"}
+
+
+def test_a_part_of_ours_is_loaded_by_its_name_alone() -> None:
+    program = "from mrpnkit.registry import AGGREGATORS; print(AGGREGATORS['gru'].__qualname__)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "GRU\n"

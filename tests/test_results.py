@@ -14,8 +14,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mrpnkit.records import versions
 from mrpnkit.report import Figure, print_figures, write_json, write_result
-from mrpnkit.report.results import this_command, versions
+from mrpnkit.report.results import this_command
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=20))
@@ -66,7 +67,7 @@ def test_the_machine_has_no_name_in_it(tmp_path: Path) -> None:
 
 
 def test_packages_that_are_not_installed_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mrpnkit.report.results.PACKAGES", ("torch", "a-package-that-nobody-has"))
+    monkeypatch.setattr("mrpnkit.records.PACKAGES", ("torch", "a-package-that-nobody-has"))
     assert list(versions()) == ["python", "torch"]
 
 

@@ -1,8 +1,5 @@
-"""The registry of aggregators."""
+"""The registry of aggregators, where they find it."""
 
-from torch import nn
+from mrpnkit.registry import AGGREGATORS
 
-from mrpnkit.registry import Registry
-
-AGGREGATORS: Registry[type[nn.Module]] = Registry("aggregator", "mrpnkit.aggregators")
-"""Aggregators by name: modules from Sequences to (B, D), built from the width of a step and their configuration."""
+__all__ = ["AGGREGATORS"]

@@ -32,7 +32,7 @@ class Statistics(nn.Module):
     ``low``    10 % quantile, less μ; quantiles interpolate linearly between the sorted steps
     ``median`` 50 % quantile, less μ
     ``high``   90 % quantile, less μ
-    ``change`` log of the mean absolute change over ``lag`` steps: log(mean |x_t − x_{t−lag}| + floor)
+    ``change`` log of the mean absolute change over ``lag`` steps: ``log(mean |x_t − x_{t−lag}| + floor)``
     ========== ======================================================================================================
 
     With a projection the result is Dense(Dropout(FeatureNorm(statistics))). Pooling by statistics is that of

@@ -1,7 +1,7 @@
 """Data: corpora in memory and on disk, folds, augmentation in time, batches."""
 
 from mrpnkit.data.arrays import Modality
-from mrpnkit.data.augment import Change, ClassPairing, RandomSlice
+from mrpnkit.data.augment import Change, ClassPairing, FirstStep, RandomSlice, RandomStep, Slicing
 from mrpnkit.data.corpus import Corpus
 from mrpnkit.data.folds import Fold, group_folds, held_out
 from mrpnkit.data.loading import Augmentation, Batch, CorpusDataset, Loader, loader, set_epoch
@@ -15,10 +15,13 @@ __all__ = [
     "Corpus",
     "CorpusDataset",
     "CorpusWriter",
+    "FirstStep",
     "Fold",
     "Loader",
     "Modality",
     "RandomSlice",
+    "RandomStep",
+    "Slicing",
     "group_folds",
     "held_out",
     "loader",

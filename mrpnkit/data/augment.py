@@ -22,6 +22,32 @@ class Change(Protocol):
         """The changed steps; the given ones are this function's own."""
 
 
+class Slicing(Protocol):
+    """Decides which steps of a sample are read, from its length and with randomness from ``generator`` only."""
+
+    def draw(self, length: int, generator: np.random.Generator) -> Window:
+        """First step and the step after the last, within a sample of ``length`` steps."""
+
+
+class FirstStep:
+    """The first step alone, such as the unchanged one of several versions of a sample."""
+
+    def draw(self, length: int, generator: np.random.Generator) -> Window:
+        """(0, 1), or nothing where there is nothing."""
+        return 0, min(1, length)
+
+
+class RandomStep:
+    """One step, drawn evenly, such as one of several versions of a sample."""
+
+    def draw(self, length: int, generator: np.random.Generator) -> Window:
+        """A window of one step, or nothing where there is nothing."""
+        if length == 0:
+            return 0, 0
+        place = int(generator.integers(length))
+        return place, place + 1
+
+
 class RandomSlice:
     """A random slice of a sample, of at least ``seconds`` (section 3.3, items 2 and 4 of the paper).
 

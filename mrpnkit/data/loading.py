@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler
 
-from mrpnkit.data.augment import Change, ClassPairing, RandomSlice
+from mrpnkit.data.augment import Change, ClassPairing, Slicing
 from mrpnkit.data.corpus import Corpus, join
 from mrpnkit.errors import InputError
 from mrpnkit.sequences import Sequences
@@ -25,9 +25,9 @@ class Batch(NamedTuple):
 
 
 class Augmentation(NamedTuple):
-    """What is drawn for training samples; empty for validation and test."""
+    """What is drawn when samples are read; for validation and test nothing, or what draws nothing at random."""
 
-    slices: Mapping[str, RandomSlice] = {}
+    slices: Mapping[str, Slicing] = {}
     changes: Mapping[str, Sequence[Change]] = {}
     pairing: ClassPairing | None = None
 

@@ -5,10 +5,31 @@ width of a step, then its configuration; its attribute ``out_features`` is the w
 It may change the lengths. :func:`mrpnkit.testing.check_extractor` checks all that is asked of one.
 """
 
+from mrpnkit.extractors.audio_hf import AudioHF
 from mrpnkit.extractors.conv1d import Conv1d, RaggedConv1d
+from mrpnkit.extractors.frames_timm import FramesTimm
 from mrpnkit.extractors.identity import Identity
 from mrpnkit.extractors.linear import Linear
 from mrpnkit.extractors.mlp import MLP
+from mrpnkit.extractors.normalise import Normalise
 from mrpnkit.extractors.registry import EXTRACTORS
+from mrpnkit.extractors.speech_torchaudio import SpeechTorchaudio
+from mrpnkit.extractors.text_hf import TextHF
+from mrpnkit.extractors.video_torchvision import VideoTorchvision
+from mrpnkit.extractors.vision_hf import VisionHF
 
-__all__ = ["EXTRACTORS", "MLP", "Conv1d", "Identity", "Linear", "RaggedConv1d"]
+__all__ = [
+    "EXTRACTORS",
+    "MLP",
+    "AudioHF",
+    "Conv1d",
+    "FramesTimm",
+    "Identity",
+    "Linear",
+    "Normalise",
+    "RaggedConv1d",
+    "SpeechTorchaudio",
+    "TextHF",
+    "VideoTorchvision",
+    "VisionHF",
+]

@@ -1,8 +1,5 @@
-"""The registry of extractors."""
+"""The registry of extractors, where they find it."""
 
-from torch import nn
+from mrpnkit.registry import EXTRACTORS
 
-from mrpnkit.registry import Registry
-
-EXTRACTORS: Registry[type[nn.Module]] = Registry("extractor", "mrpnkit.extractors")
-"""Extractors by name: modules from Sequences to Sequences, built from the width of a step and their configuration."""
+__all__ = ["EXTRACTORS"]

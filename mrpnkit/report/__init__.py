@@ -1,5 +1,15 @@
 """Reports: result files, and the figures made from them."""
 
-from mrpnkit.report.results import Figure, print_figures, write_json, write_result
+from mrpnkit.records import write_json
+from mrpnkit.report.results import Figure, print_figures, write_result
+from mrpnkit.report.summary import Summary, read_summary, write_report
 
-__all__ = ["Figure", "print_figures", "write_json", "write_result"]
+__all__ = [
+    "Figure",
+    "Summary",
+    "print_figures",
+    "read_summary",
+    "write_json",
+    "write_report",
+    "write_result",
+]

@@ -1,20 +1,18 @@
 """Result files: one form for every benchmark, so that a figure in the documentation can be traced to a command."""
 
 import datetime
-import json
 import math
 import os
 import platform
 import shlex
 import sys
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 
-PACKAGES = ("mrpnkit", "torch", "numpy", "accelerate", "torchaudio", "torchvision", "timm", "scikit-learn")
+from mrpnkit.records import versions, write_json
 
 
 class Figure(NamedTuple):
@@ -65,31 +63,10 @@ def write_result(
     return write_json(path, content)
 
 
-def write_json(path: str | Path, content: Mapping[str, Any]) -> Path:
-    """Writes indented JSON, whole or not at all; makes the folder. Returns the path."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    partial.replace(path)
-    return path
-
-
 def print_figures(figures: Mapping[str, Figure]) -> None:
     """One line a figure, ``name: value unit``: how every benchmark ends."""
     for name, figure in figures.items():
         print(f"{name}: {figure.value:.4g} {figure.unit}".rstrip())
-
-
-def versions() -> dict[str, str]:
-    """Versions of Python and of the installed packages that figures depend on."""
-    found = {"python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 def machine() -> dict[str, Any]:

@@ -1,0 +1,211 @@
+"""The comparison that decides: every modality alone, N0, N1 and N2, with equal budget, folds and seeds.
+
+A fusion is worth its parts only where it is better than the best of them trained alone. Each modality is therefore
+trained by itself, as a network of one branch; the networks of the paper are trained on all of them. Everything else
+stays as the configuration says: epochs, optimizer, folds, seeds.
+"""
+
+import statistics
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mrpnkit.analysis import Difference, paired_difference
+from mrpnkit.build import build_corpus
+from mrpnkit.config import Config, parse_config
+from mrpnkit.data import Corpus
+from mrpnkit.errors import InputError, RunError
+from mrpnkit.experiment import Experiment, finite, run_experiment, summarise
+from mrpnkit.mrpn import FUSED
+from mrpnkit.records import write_json
+from mrpnkit.runs import RESULTS, is_first_process
+
+NETWORKS = ("n0", "n1", "n2")
+NETWORK_LABELS = {"n0": "N0", "n1": "N1", "n2": "N2 (MRPN)"}
+PAIRS = (("n1", "n0"), ("n2", "n0"), ("n2", "n1"))
+
+
+class Pair(NamedTuple):
+    """The difference of two variants in a metric over folds, first − second."""
+
+    metric: str
+    first: str
+    second: str
+    difference: Difference
+    folds: int
+
+
+class Ablation(NamedTuple):
+    """Labels and experiments of each variant, one experiment for each seed; variants in declared order."""
+
+    folder: Path
+    labels: dict[str, str]
+    experiments: dict[str, list[Experiment]]
+
+    @property
+    def folds(self) -> list[int]:
+        """Numbers of the folds, from 1."""
+        return list(next(iter(self.experiments.values()))[0].folds)
+
+    @property
+    def singles(self) -> list[str]:
+        """The variants of one modality."""
+        return [name for name in self.labels if name not in NETWORKS]
+
+    def values(self, variant: str, metric: str) -> list[float]:
+        """A test metric of a variant for each fold, a mean over seeds."""
+        by_seed = [experiment.values(metric) for experiment in self.experiments[variant]]
+        return [statistics.fmean(values) for values in zip(*by_seed, strict=True)]
+
+    def best_single(self, metric: str) -> str:
+        """The modality that alone has the best mean; the least where the metric is a loss."""
+        sign = -1 if metric.endswith("loss") else 1
+        return max(self.singles, key=lambda name: sign * statistics.fmean(self.values(name, metric)))
+
+    def differences(self, metric: str) -> list[Pair]:
+        """Paired differences between the networks, and of each network to the best single modality, at 95 %."""
+        pairs = [*PAIRS, *((network, self.best_single(metric)) for network in NETWORKS)]
+        return [
+            Pair(
+                metric,
+                first,
+                second,
+                paired_difference(self.values(first, metric), self.values(second, metric)),
+                len(self.folds),
+            )
+            for first, second in pairs
+        ]
+
+    def metrics(self, name: str) -> list[str]:
+        """The fused metric of that name of every target, as ``target/fused/name``."""
+        fold = next(iter(next(iter(self.experiments.values()))[0].folds.values()))
+        fused = [metric for metric in fold["metrics"] if f"/{FUSED}/" in metric]
+        found = [metric for metric in fused if metric.endswith(f"/{name}")]
+        if not found:
+            known = sorted({metric.rpartition("/")[2] for metric in fused})
+            raise InputError(f"There is no metric {name!r}; there are {', '.join(known)}.")
+        return found
+
+
+def variants(config: Config) -> dict[str, tuple[str, Config]]:
+    """Label and configuration of each single modality, N0, N1 and N2, by the name of its folder.
+
+    Raises:
+        InputError: one branch only, or a monitored metric that not every network has.
+    """
+    if len(config.branches) < 2:
+        raise InputError(
+            f"An ablation compares modalities with their fusion; the configuration has only the branch "
+            f"{next(iter(config.branches))!r}. Give it two or more."
+        )
+    parts = config.training.monitor.split("/")
+    if len(parts) == 3 and parts[1] != FUSED:
+        raise InputError(
+            f"training.monitor is {config.training.monitor!r}, which a network without that head does not have; for "
+            f"an ablation, monitor loss or {parts[0]}/{FUSED}/{parts[2]}."
+        )
+    found = {}
+    for name in config.branches:
+        found[f"only_{name}"] = (f"{name} alone", changed(config, branches=(name,), network="n0"))
+    for network in NETWORKS:
+        label = NETWORK_LABELS[network]
+        found[network] = (label, changed(config, branches=tuple(config.branches), network=network))
+    return found
+
+
+def changed(config: Config, *, branches: Sequence[str], network: str, seed: int | None = None) -> Config:
+    """The configuration with some of its branches, another network, or another seed."""
+    content = config.resolved()
+    content["branches"] = {name: content["branches"][name] for name in branches}
+    content["model"]["network"] = network
+    heads = {FUSED, *(branches if network != "n0" else ())}
+    content["objective"]["weights"] = {h: w for h, w in content["objective"]["weights"].items() if h in heads}
+    if seed is not None:
+        content["training"]["seed"] = seed
+    return parse_config(content, source="ablation")
+
+
+def run_ablation(
+    config: Config,
+    folder: str | Path,
+    *,
+    base: str | Path,
+    seeds: int = 1,
+    corpus: Corpus | None = None,
+    say: Callable[[str], None] = lambda text: None,
+    progress_bar: bool = False,
+    cpu: bool = False,
+) -> Ablation:
+    """Runs every variant over the folds and seeds, one after another, and writes ``results.json``.
+
+    Each is a run of its own in ``FOLDER/VARIANT/seed-N`` (see :mod:`mrpnkit.runs`); what is finished is only read, and
+    what was interrupted goes on.
+
+    Args:
+        config: what is compared; its network is one of the three.
+        folder: of the ablation.
+        base: the folder that paths in the configuration start from.
+        seeds: how many, counted from the configuration's.
+        corpus: the data set, where it is open already.
+        say: is told in a line what happens.
+        progress_bar: draw a bar over the epochs of each fold.
+        cpu: stay on the CPU although there is an accelerator.
+
+    Raises:
+        InputError: nothing to compare.
+        RunError: the folder holds runs of another configuration.
+        TrainingError: a loss that is not finite.
+    """
+    if seeds < 1:
+        raise InputError(f"An ablation needs one seed or more, got {seeds}.")
+    folder = Path(folder)
+    todo = variants(config)
+    corpus = corpus if corpus is not None else build_corpus(config, Path(base))
+    experiments: dict[str, list[Experiment]] = {}
+    for name, (label, variant) in todo.items():
+        for seed in range(config.training.seed, config.training.seed + seeds):
+            say(f"{label}, seed {seed}")
+            seeded = changed(variant, branches=tuple(variant.branches), network=variant.model.network, seed=seed)
+            experiment = run_experiment(
+                seeded,
+                folder / name / f"seed-{seed}",
+                base=base,
+                corpus=corpus,
+                say=lambda text: say(f"  {text}"),
+                progress_bar=progress_bar,
+                cpu=cpu,
+            )
+            experiments.setdefault(name, []).append(experiment)
+    ablation = Ablation(folder, {name: label for name, (label, _) in todo.items()}, experiments)
+    if is_first_process():
+        write_json(folder / RESULTS, results_of(ablation))
+    return ablation
+
+
+def results_of(ablation: Ablation) -> dict[str, Any]:
+    """What ``results.json`` holds: fused metrics of every variant and fold, their spread, paired differences."""
+    fold = next(iter(next(iter(ablation.experiments.values()))[0].folds.values()))
+    fused = [metric for metric in fold["metrics"] if f"/{FUSED}/" in metric]
+    by_variant = {}
+    for name, label in ablation.labels.items():
+        values = {metric: ablation.values(name, metric) for metric in fused}
+        by_variant[name] = {"label": label, "folds": values, "summary": summarise(values)}
+    pairs = [pair for metric in fused for pair in ablation.differences(metric)]
+    content = {
+        "kind": "ablation",
+        "folds": ablation.folds,
+        "seeds": len(next(iter(ablation.experiments.values()))),
+        "variants": by_variant,
+        "differences": [
+            {**pair._asdict(), "difference": pair.difference._asdict(), "established": pair.difference.established}
+            for pair in pairs
+        ],
+    }
+    cleaned: dict[str, Any] = finite(content)
+    return cleaned
+
+
+def check_folder(folder: Path) -> None:
+    """Raises RunError where the folder is a single run, into which an ablation must not write."""
+    if (folder / "run.json").is_file():
+        raise RunError(f"{folder} holds a run, not an ablation; give another --out.")

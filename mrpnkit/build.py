@@ -1,0 +1,278 @@
+"""From a configuration to objects: the only place where names become parts.
+
+What a configuration says is right by itself once it has been read; here it meets a data set, and what does not fit is
+a :class:`~mrpnkit.errors.ConfigError` with the path that the user wrote, everything at once.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar, assert_never
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+from torch.optim import SGD, Adam, AdamW, Optimizer
+from torch.optim.lr_scheduler import LRScheduler, OneCycleLR, ReduceLROnPlateau
+
+from mrpnkit.config import Config, PartConfig
+from mrpnkit.config.models import (
+    AdamConfig,
+    AdamWConfig,
+    ConstantConfig,
+    OneCycleConfig,
+    PlateauConfig,
+    SGDConfig,
+)
+from mrpnkit.config.parts import build_part
+from mrpnkit.data import Augmentation, Corpus, CorpusDataset, Fold, Loader, RandomSlice, group_folds, loader
+from mrpnkit.errors import ConfigError, DependencyError, MrpnkitError, Problem, RegistryError
+from mrpnkit.mrpn import MRPN, Branch
+from mrpnkit.objective import Objective
+from mrpnkit.targets import Classification
+from mrpnkit.wording import nearest
+
+T = TypeVar("T")
+SOURCE = "The configuration does not fit"
+_log = logging.getLogger(__name__)
+
+
+def build_corpus(config: Config, folder: str | Path) -> Corpus:
+    """Opens the data set, and checks that it has what the configuration names.
+
+    Args:
+        config: the configuration.
+        folder: where relative paths begin: that of the configuration's file.
+
+    Raises:
+        ConfigError: the data set refuses its options, or does not have what the configuration names.
+        MrpnkitError: what the data set itself raises.
+    """
+    problems: list[Problem] = []
+    source = _attempt(problems, "dataset", lambda: _part("data set", config.dataset))
+    _refuse(problems)
+    corpus: Corpus = source.load(Path(folder))
+    check_corpus(config, corpus)
+    return corpus
+
+
+def check_corpus(config: Config, corpus: Corpus) -> None:
+    """Checks that a corpus has the modalities, targets, columns and rates that a configuration names.
+
+    Raises:
+        ConfigError: what it does not have.
+    """
+    problems = _unfit(config, corpus)
+    for name, branch in config.branches.items():
+        known = name in corpus.modalities
+        if branch.slice_seconds is not None and known and corpus.modalities[name].rate is None:
+            text = "the data set does not say how many steps a second the modality has; remove it, or give the rate."
+            problems.append(Problem(f"branches.{name}.slice_seconds", text))
+    group, stratum = config.folds.group, config.folds.stratum
+    if group is not None and group not in corpus.groups:
+        problems.append(_absent("folds.group", "column", group, corpus.groups))
+    if stratum is not None and stratum not in {*corpus.groups, *corpus.classes}:
+        problems.append(_absent("folds.stratum", "column", stratum, [*corpus.groups, *corpus.classes]))
+    monitored = config.training.monitor.partition("/")[0]
+    if config.training.monitor != "loss" and monitored not in corpus.targets:
+        problems.append(_absent("training.monitor", "target", monitored, corpus.targets))
+    _refuse(problems)
+
+
+def build_folds(config: Config, corpus: Corpus) -> list[Fold]:
+    """All folds; which of them are run, ``folds.only`` says.
+
+    Without ``folds.group`` every sample is a group of its own: the folds are random, balanced by ``folds.stratum`` or
+    else by the first target, and the log says so.
+
+    Raises:
+        ConfigError, SplitError: columns that are not there, folds that cannot be made.
+    """
+    check_corpus(config, corpus)
+    folds = config.folds
+    first = target_names(config, corpus)[0]
+    labels = corpus.targets[first]
+    stratum = folds.stratum if folds.stratum is not None else (first if folds.group is None else None)
+    strata = (
+        None
+        if stratum is None
+        else (corpus.groups[stratum] if stratum in corpus.groups else labels_of(stratum, corpus))
+    )
+    if folds.group is None:
+        _log.warning(
+            "folds: random over samples, balanced by %r. If several samples come from one person or recording, name "
+            "its column as folds.group; otherwise the test tells too much.",
+            stratum,
+        )
+        return group_folds(corpus.ids, folds.count, strata=strata, labels=labels, seed=folds.seed or 0)
+    return group_folds(corpus.groups[folds.group], folds.count, strata=strata, labels=labels, seed=folds.seed)
+
+
+def build_model(config: Config, corpus: Corpus) -> MRPN:
+    """The network, with weights drawn from torch's global generator: seed it before.
+
+    Raises:
+        ConfigError: a part refuses its options, or the width of what it reads.
+    """
+    _refuse(_unfit(config, corpus))
+    problems: list[Problem] = []
+    branches: dict[str, Branch] = {}
+    for name in config.branches:
+        branch = _branch(config, corpus, name, problems)
+        if branch is not None:
+            branches[name] = branch
+    _refuse(problems)
+    model, outputs = config.model, {name: len(corpus.classes[name]) for name in target_names(config, corpus)}
+    widths = [branch.out_features for branch in branches.values()]
+    fusion = _attempt(problems, "model.fusion", lambda: _part("fusion", model.fusion, features=widths, targets=outputs))
+    _refuse(problems)
+    built = _attempt(
+        problems,
+        "model",
+        lambda: MRPN(
+            branches,
+            outputs,
+            network=model.network,
+            hidden=model.hidden,
+            dropout=model.dropout,
+            side=model.side,
+            fusion=fusion,
+        ),
+    )
+    _refuse(problems)
+    return built
+
+
+def build_objective(config: Config, corpus: Corpus) -> Objective:
+    """The N+1 losses of every target."""
+    _refuse(_unfit(config, corpus))
+    problems: list[Problem] = []
+    balancer = _attempt(problems, "objective.balancer", lambda: _part("balancer", config.objective.balancer))
+    _refuse(problems)
+    targets = {}
+    for name in target_names(config, corpus):
+        smoothing = config.targets[name].label_smoothing if name in config.targets else 0.0
+        targets[name] = Classification(corpus.classes[name], label_smoothing=smoothing)
+    return Objective(targets, weights=config.objective.weights, balancer=balancer)
+
+
+def build_loader(
+    config: Config, corpus: Corpus, rows: NDArray[np.int64], purpose: Literal["train", "evaluate"]
+) -> Loader:
+    """Batches of some rows of the corpus: shuffled and sliced to train, whole and in order to evaluate."""
+    names, training = list(config.branches), config.training
+    if purpose == "evaluate":
+        return loader(CorpusDataset(corpus, rows, modalities=names), training.batch_size, workers=training.workers)
+    slices = {
+        name: RandomSlice(branch.slice_seconds, corpus.modalities[name].rate or 0.0)
+        for name, branch in config.branches.items()
+        if branch.slice_seconds is not None
+    }
+    dataset = CorpusDataset(
+        corpus, rows, modalities=names, augmentation=Augmentation(slices=slices), seed=training.seed
+    )
+    return loader(dataset, training.batch_size, shuffle_seed=training.seed, workers=training.workers)
+
+
+def build_optimizer(config: Config, model: nn.Module) -> Optimizer:
+    """The optimizer over all parameters that are trained."""
+    chosen, parameters = config.training.optimizer, [p for p in model.parameters() if p.requires_grad]
+    match chosen:
+        case AdamWConfig():
+            return AdamW(parameters, lr=chosen.learning_rate, weight_decay=chosen.weight_decay, betas=chosen.betas)
+        case AdamConfig():
+            return Adam(parameters, lr=chosen.learning_rate, betas=chosen.betas)
+        case SGDConfig():
+            return SGD(parameters, lr=chosen.learning_rate, momentum=chosen.momentum, weight_decay=chosen.weight_decay)
+    assert_never(chosen)
+
+
+def build_scheduler(config: Config, optimizer: Optimizer, steps: int) -> LRScheduler | ReduceLROnPlateau | None:
+    """The schedule of the learning rate over ``steps`` optimiser steps in all; None where it is constant."""
+    chosen = config.training.schedule
+    match chosen:
+        case PlateauConfig():
+            return ReduceLROnPlateau(optimizer, factor=chosen.factor, patience=chosen.patience)
+        case OneCycleConfig():
+            rate = config.training.optimizer.learning_rate
+            return OneCycleLR(optimizer, rate, total_steps=steps, pct_start=chosen.warm_up)
+        case ConstantConfig():
+            return None
+    assert_never(chosen)
+
+
+def target_names(config: Config, corpus: Corpus) -> list[str]:
+    """The targets that are trained: those of the configuration, or else all of the corpus."""
+    return list(config.targets or corpus.targets)
+
+
+def labels_of(target: str, corpus: Corpus) -> list[str]:
+    """The class name of each sample, and an empty text where it is missing."""
+    classes = corpus.classes[target]
+    return [classes[label] if label >= 0 else "" for label in corpus.targets[target].tolist()]
+
+
+def _branch(config: Config, corpus: Corpus, name: str, problems: list[Problem]) -> Branch | None:
+    chosen, modality = config.branches[name], corpus.modalities[name]
+    facts = {"in_features": corpus.features(name), "step_shape": modality.steps.shape[1:], "rate": modality.rate}
+    path = f"branches.{name}"
+    extractor = _attempt(problems, f"{path}.extractor", lambda: _part("extractor", chosen.extractor, **facts))
+    if extractor is None:
+        return None
+    width = getattr(extractor, "out_features", None)
+    if not isinstance(width, int):
+        text = f"{type(extractor).__name__} has no integer attribute out_features, the width of the steps it returns."
+        problems.append(Problem(f"{path}.extractor", text))
+        return None
+    aggregator = _attempt(
+        problems, f"{path}.aggregator", lambda: _part("aggregator", chosen.aggregator, in_features=width)
+    )
+    return None if aggregator is None else _attempt(problems, path, lambda: Branch(extractor, aggregator))
+
+
+def _part(kind: str, part: PartConfig, **facts: Any) -> Any:
+    return build_part(kind, part.name, part.options, **facts)
+
+
+def _attempt(problems: list[Problem], path: str, make: Callable[[], T]) -> T | Any:
+    """What ``make`` makes, or None and a problem at the path where its options cannot be."""
+    try:
+        return make()
+    except (ConfigError, RegistryError, DependencyError):
+        raise
+    except MrpnkitError as error:
+        problems.append(Problem(path, str(error)))
+    except (ArithmeticError, LookupError, MemoryError, OSError, RuntimeError, TypeError, ValueError) as error:
+        problems.append(Problem(path, f"cannot be built: {type(error).__name__}: {error}"))
+    return None
+
+
+def _refuse(problems: list[Problem]) -> None:
+    if problems:
+        raise ConfigError(SOURCE, problems)
+
+
+def _absent(path: str, kind: str, name: str, known: Mapping[str, Any] | Iterable[str]) -> Problem:
+    names = list(known)
+    has = ", ".join(names) or "none"
+    return Problem(path, f"the data set has no {kind} {name!r}{nearest(name, names)} It has {has}.")
+
+
+def _unfit(config: Config, corpus: Corpus) -> list[Problem]:
+    """Modalities and targets that a network needs and the corpus does not have."""
+    problems = [
+        _absent(f"branches.{name}", "modality", name, corpus.modalities)
+        for name in config.branches
+        if name not in corpus.modalities
+    ]
+    if not target_names(config, corpus):
+        problems.append(Problem("targets", "the data set has no target; nothing can be trained."))
+    for name in target_names(config, corpus):
+        if name not in corpus.targets:
+            problems.append(_absent(f"targets.{name}", "target", name, corpus.targets))
+        elif name not in corpus.classes:
+            path = f"targets.{name}" if name in config.targets else "targets"
+            text = f"the target {name!r} has values and no classes; only a classification can be trained so far."
+            others = f" Name those to train, such as [targets.{next(iter(corpus.classes))}]." if corpus.classes else ""
+            problems.append(Problem(path, text + others))
+    return problems

@@ -1,0 +1,90 @@
+"""What a user gives to several commands: a configuration with changes, data by path, folds and lengths as texts."""
+
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mrpnkit.errors import ConfigError, CorpusError, InputError, Problem
+
+if TYPE_CHECKING:
+    from mrpnkit.config import Config
+    from mrpnkit.data import Corpus
+
+
+def config_of(path: Path, changes: Sequence[str] | None) -> "tuple[Config, Path]":
+    """The configuration in a file, with changes, and the folder that paths in it start from."""
+    from mrpnkit.config import load_config
+
+    return load_config(path, tuple(changes or ())), path.resolve().parent
+
+
+def open_data(given: Path) -> "Corpus":
+    """A prepared corpus folder, a ``.npz`` or ``.safetensors`` file of arrays, or a TOML file with a data set's table.
+
+    The TOML file holds ``[dataset]``, as a configuration does, or that table's keys alone.
+
+    Raises:
+        CorpusError: none of these.
+        ConfigError: a table that names no data set, or options that it does not have.
+    """
+    from mrpnkit.data import Corpus
+
+    if given.is_dir():
+        return Corpus.open(given)
+    if not given.is_file():
+        raise CorpusError(
+            f"{given} does not exist; expected a corpus folder, a .npz or .safetensors file, or a TOML file with a "
+            "table [dataset]."
+        )
+    if given.suffix in (".npz", ".safetensors"):
+        return _load({"name": given.suffix[1:], "path": given.name}, given)
+    try:
+        table = tomllib.loads(given.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise CorpusError(
+            f"{given} is no TOML: {error}. Expected a corpus folder, a .npz or .safetensors file, or a TOML file with "
+            "a table [dataset]."
+        ) from error
+    return _load(table["dataset"] if isinstance(table.get("dataset"), dict) else table, given)
+
+
+def _load(table: dict[str, object], source: Path) -> "Corpus":
+    from mrpnkit.config.parts import Place, build_part, check_part
+
+    if not isinstance(table.get("name"), str):
+        raise ConfigError(str(source), [Problem("dataset.name", "is missing: the name of a data set, such as npz.")])
+    whole = {"dataset": dict(table)}
+    problems = check_part(whole, Place(("dataset",), "data set"))
+    if problems:
+        raise ConfigError(str(source), problems)
+    options = {key: value for key, value in whole["dataset"].items() if key != "name"}
+    corpus: Corpus = build_part("data set", str(table["name"]), options).load(source.resolve().parent)
+    return corpus
+
+
+def lengths_of(given: Sequence[str] | None) -> dict[str, int]:
+    """``audio=300`` as a number of steps of a modality.
+
+    Raises:
+        InputError: another form.
+    """
+    found = {}
+    for text in given or ():
+        name, equals, number = text.partition("=")
+        if not (name and equals and number.isdecimal()):
+            raise InputError(f"--length {text!r}: expected MODALITY=STEPS, such as audio=300.")
+        found[name] = int(number)
+    return found
+
+
+def numbers_of(given: Sequence[int] | None, known: Sequence[int], folder: Path) -> list[int]:
+    """The folds that were asked for, or all known ones.
+
+    Raises:
+        InputError: one that is not known.
+    """
+    lacking = [number for number in given or () if number not in known]
+    if lacking:
+        raise InputError(f"{folder} has no finished fold {lacking[0]}; it has {', '.join(map(str, known)) or 'none'}.")
+    return list(given) if given else list(known)

@@ -1,0 +1,268 @@
+"""Commands that run networks: ``train``, ``evaluate``, ``predict``, ``ablate`` and ``extract``."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from mrpnkit.cli.given import config_of, numbers_of, open_data
+from mrpnkit.cli.screen import console, say
+from mrpnkit.errors import InputError, RunError
+
+STOPPED = 3
+
+ConfigFile = Annotated[Path, typer.Argument(metavar="RUN.TOML", help="The configuration.", show_default=False)]
+Changes = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="PATH=VALUE", help="Change a setting; VALUE as in TOML. May be repeated."),
+]
+Out = Annotated[
+    Path | None, typer.Option("--out", help="Folder of the run; default: runs/NAME of RUN.TOML.", show_default=False)
+]
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.", show_default=False)]
+Cpu = Annotated[bool, typer.Option("--cpu", help="Stay on the CPU although there is an accelerator.")]
+Folds = Annotated[
+    list[int] | None, typer.Option("--fold", min=1, help="Which folds, from 1; default: all that are finished.")
+]
+
+
+def train(config: ConfigFile, changes: Changes = None, out: Out = None, cpu: Cpu = False) -> None:
+    """Train and test a configuration on each of its folds.
+
+    A fold that is finished is skipped and one that was interrupted goes on: the same command takes up a run where it
+    was stopped. A folder that holds a run of another configuration is refused.
+
+    Examples:
+    `mrpnkit train run.toml`
+
+    `mrpnkit train run.toml --set training.epochs=5 --set 'folds.only=[1]' --out runs/trial`
+
+    `torchrun --nproc_per_node 2 -m mrpnkit train run.toml`
+    """
+    from mrpnkit.cli.tables import folds_table
+    from mrpnkit.experiment import run_experiment
+    from mrpnkit.runs import is_first_process
+
+    chosen, base = config_of(config, changes)
+    folder = out or Path("runs") / config.stem
+    with _stoppable(folder):
+        found = run_experiment(chosen, folder, base=base, say=say, progress_bar=sys.stderr.isatty(), cpu=cpu)
+    if is_first_process():
+        for target in chosen.targets or dict.fromkeys(
+            metric.split("/")[0] for metric in found.summary() if "/" in metric
+        ):
+            console().print(folds_table(found, target))
+        say(f"Everything stands in {folder}; the figures in {folder / 'results.json'}.")
+
+
+def evaluate(
+    run: RunFolder,
+    part: Annotated[
+        Literal["train", "validation", "test"], typer.Option("--part", help="Which part of each fold.")
+    ] = "test",
+    folds: Folds = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Other data, which are evaluated whole.", show_default=False)
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Also write the metrics to this JSON file.", show_default=False)
+    ] = None,
+) -> None:
+    """Evaluate a run's networks on a part of their folds, or on other data.
+
+    DATA is a corpus folder, a .npz or .safetensors file, or a TOML file with a table [dataset].
+
+    Examples:
+    `mrpnkit evaluate runs/first --part validation`
+
+    `mrpnkit evaluate runs/first --data other_corpus --fold 1 --out other.json`
+    """
+    import numpy as np
+
+    from mrpnkit.build import build_corpus, build_folds
+    from mrpnkit.cli.tables import folds_table
+    from mrpnkit.experiment import Experiment, finite
+    from mrpnkit.predict import evaluate_corpus
+    from mrpnkit.records import write_json
+    from mrpnkit.runs import Run
+
+    opened = Run.open(run)
+    numbers = numbers_of(folds, sorted(opened.finished()), run)
+    if not numbers:
+        raise RunError(f"{run} has no finished fold yet; `mrpnkit train` goes on with it.")
+    if data is not None:
+        corpus = open_data(data)
+        rows = {number: np.arange(len(corpus)) for number in numbers}
+    else:
+        corpus = build_corpus(opened.config, opened.base)
+        opened.check_corpus(corpus)
+        split = build_folds(opened.config, corpus)
+        rows = {number: getattr(split[number - 1], part) for number in numbers}
+    names = {number: "all of it" if data is not None else opened.finished()[number]["name"] for number in numbers}
+    found = {
+        number: {
+            "name": names[number],
+            "selected_epoch": opened.finished()[number]["selected_epoch"],
+            "metrics": evaluate_corpus(opened, number, corpus, rows[number]).metrics,
+        }
+        for number in numbers
+    }
+    experiment = Experiment(run, found)
+    what = str(data) if data is not None else f"{part} parts"
+    for target in dict.fromkeys(metric.split("/")[0] for metric in experiment.summary() if "/" in metric):
+        console().print(folds_table(experiment, target, title=f"{target} on {what}"))
+    if out is not None:
+        content = {"run": str(run), "on": what, "folds": {str(n): finite(f) for n, f in found.items()}}
+        write_json(out, {**content, "summary": experiment.summary()})
+        say(f"Written to {out}.")
+
+
+def predict(
+    run: RunFolder,
+    data: Annotated[
+        Path,
+        typer.Argument(
+            help="A corpus folder, a .npz or .safetensors file, or a TOML file with [dataset].", show_default=False
+        ),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="A .csv or .json file; default: CSV to the terminal.", show_default=False),
+    ] = None,
+    folds: Folds = None,
+) -> None:
+    """Judge samples: for each its id, and the probabilities of the fusion and of every branch.
+
+    Probabilities are the mean over the networks of the folds. A sample, or all of the data, may lack a modality: the
+    fusion answers with what is left, and the branch that is missing stays empty.
+
+    Examples:
+    `mrpnkit predict runs/first new_corpus --out answers.csv`
+
+    `mrpnkit predict runs/first features.npz --fold 1 > answers.csv`
+    """
+    from mrpnkit.predict import Predictor
+
+    if out is not None and out.suffix not in (".csv", ".json"):
+        raise InputError(f"--out {out}: expected a name that ends in .csv or .json.")
+    predictor = Predictor.open(run, folds=folds or None)
+    found = predictor(open_data(data))
+    text = found.json() if out is not None and out.suffix == ".json" else found.csv()
+    if out is None:
+        typer.echo(text, nl=False)
+    else:
+        out.write_text(text, encoding="utf-8")
+        say(f"{len(found.ids)} samples written to {out}.")
+
+
+def ablate(
+    config: ConfigFile,
+    changes: Changes = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Folder; default: runs/NAME-ablation of RUN.TOML.", show_default=False),
+    ] = None,
+    seeds: Annotated[int, typer.Option("--seeds", min=1, help="How many, from training.seed on.")] = 1,
+    metric: Annotated[str, typer.Option("--metric", help="Of the fusion: what the table shows.")] = "accuracy",
+    cpu: Cpu = False,
+) -> None:
+    """Compare every modality alone with N0, N1 and N2: equal budget, the same folds and seeds.
+
+    Prints one table with means, spreads, and paired differences with 95 % intervals. The same command goes on where it
+    was stopped.
+
+    Examples:
+    `mrpnkit ablate run.toml`
+
+    `mrpnkit ablate run.toml --seeds 3 --metric uar --out runs/comparison`
+    """
+    from mrpnkit.ablation import check_folder, run_ablation
+    from mrpnkit.cli.tables import ablation_tables
+    from mrpnkit.runs import is_first_process
+    from mrpnkit.targets import Classification
+
+    if metric not in Classification.metric_names:
+        raise InputError(
+            f"--metric {metric}: there is no such metric; there are {', '.join(Classification.metric_names)}."
+        )
+    chosen, base = config_of(config, changes)
+    folder = out or Path("runs") / f"{config.stem}-ablation"
+    check_folder(folder)
+    with _stoppable(folder):
+        found = run_ablation(chosen, folder, base=base, seeds=seeds, say=say, progress_bar=sys.stderr.isatty(), cpu=cpu)
+    if is_first_process():
+        for name in found.metrics(metric):
+            for shown in ablation_tables(found, name):
+                console().print(shown)
+        say(f"Everything stands in {folder}; the figures in {folder / 'results.json'}.")
+
+
+def extract(
+    source: Annotated[
+        Path, typer.Argument(metavar="RUN", help="Folder of a run, or a configuration.", show_default=False)
+    ],
+    data: Annotated[
+        Path | None,
+        typer.Argument(help="As for `predict`; default: the data set of the configuration.", show_default=False),
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="The corpus folder to make.", show_default=False)] = None,
+    changes: Changes = None,
+    fold: Annotated[int | None, typer.Option("--fold", min=1, help="Whose network; default: the first one.")] = None,
+    batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Samples at once.")] = 16,
+    cpu: Cpu = False,
+) -> None:
+    """Run the extractors of all branches over a data set once, and write their outputs as a corpus.
+
+    Trained on that corpus with the extractor `identity`, aggregators and fusion learn what they would have learned
+    behind frozen extractors, at a fraction of the cost. Several processes share the work.
+
+    Examples:
+    `mrpnkit extract run.toml --out features`
+
+    `mrpnkit extract runs/first new_corpus --out features --fold 2`
+
+    `torchrun --nproc_per_node 2 -m mrpnkit extract run.toml --out features`
+    """
+    from accelerate.utils import set_seed
+
+    from mrpnkit.build import build_corpus, build_model
+    from mrpnkit.extraction import extract_corpus
+    from mrpnkit.predict import fit_corpus, trained_model
+    from mrpnkit.runs import Run
+
+    if out is None:
+        raise InputError("extract needs --out FOLDER, the corpus to make.")
+    if source.is_dir():
+        if changes:
+            raise InputError("--set changes a configuration; a run's is settled.")
+        opened = Run.open(source)
+        settled, base = opened.config, opened.base
+        number = fold or min(opened.finished(), default=1)
+        corpus = build_corpus(settled, base) if data is None else open_data(data)
+        model = trained_model(opened, number)
+        corpus = fit_corpus(corpus, opened.corpus_like(), list(model.branches), labels="as they are")
+    else:
+        if fold is not None:
+            raise InputError("--fold chooses a network of a run; a configuration has none yet.")
+        settled, base = config_of(source, changes)
+        corpus = build_corpus(settled, base) if data is None else open_data(data)
+        set_seed(settled.training.seed)
+        model = build_model(settled, corpus)
+        number = 0
+    extractors = {name: branch.extractor.model_dump(mode="json") for name, branch in settled.branches.items()}
+    about = {"extracted_by": extractors, "source": source.name, "fold": number, "seed": settled.training.seed}
+    made = extract_corpus(model, corpus, out, batch_size=batch_size, about=about, cpu=cpu)
+    say(f"{len(corpus)} samples written to {made}.")
+
+
+@contextmanager
+def _stoppable(folder: Path) -> Iterator[None]:
+    """Ctrl-C leaves with the code of a training that stopped, and says how it goes on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        say(f"Stopped. The same command goes on with {folder}.")
+        raise typer.Exit(STOPPED) from None

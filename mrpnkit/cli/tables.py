@@ -1,0 +1,90 @@
+"""Tables of the command line: folds, ablations, parts and what a step costs."""
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from mrpnkit.cli.screen import table
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from mrpnkit.ablation import Ablation
+    from mrpnkit.cost import Part, StepCost
+    from mrpnkit.experiment import Experiment
+
+METRIC = "accuracy"
+
+
+def folds_table(experiment: "Experiment", target: str, *, title: str | None = None) -> "Table":
+    """A row a fold with the accuracy of fusion and branches, then their mean ± standard deviation."""
+    summary = experiment.summary()
+    heads = [m.split("/")[1] for m in summary if m.startswith(f"{target}/") and m.endswith(f"/{METRIC}")]
+    rows = []
+    for number, fold in experiment.folds.items():
+        cells = [_number(fold["metrics"][f"{target}/{head}/{METRIC}"]) for head in heads]
+        rows.append([str(number), fold["name"], str(fold["selected_epoch"]), *cells])
+    if len(rows) > 1:
+        rows.append(["", "mean ± sd", "", *(_spread(summary[f"{target}/{head}/{METRIC}"]) for head in heads)])
+    shown = title or f"{target} on the test parts"
+    return table(f"{shown}: {METRIC}", ("fold", "tests", "epoch", *heads), rows, left=2)
+
+
+def ablation_tables(ablation: "Ablation", metric: str) -> "list[Table]":
+    """One table of means and spreads, a row a variant, and one of paired differences."""
+    folds = [f"fold {number}" for number in ablation.folds]
+    rows = []
+    for name, label in ablation.labels.items():
+        values = ablation.values(name, metric)
+        spread = f" ± {statistics.stdev(values):.3f}" if len(values) > 1 else ""
+        rows.append([label, *map(_number, values), f"{statistics.fmean(values):.3f}{spread}"])
+    differences = []
+    for pair in ablation.differences(metric):
+        mean, low, high = pair.difference
+        interval = f"{low:+.3f} … {high:+.3f}" if math.isfinite(low) else "needs two folds"
+        established = "yes" if pair.difference.established else "no"
+        label = f"{ablation.labels[pair.first]} − {ablation.labels[pair.second]}"
+        differences.append([label, f"{mean:+.3f}", interval, established])
+    columns = ("difference", "mean", "95 % interval", "established")
+    return [
+        table(metric, ("network", *folds, "mean ± sd"), rows),
+        table("Paired differences over folds", columns, differences),
+    ]
+
+
+def parts_table(parts: "Sequence[Part]") -> "Table":
+    """A row a part: parameters, how many are trained, and the shape of what it returns for one sample."""
+    rows = [[part.name, part.kind, part.output, f"{part.parameters:,}", f"{part.trained:,}"] for part in parts]
+    whole = ["", "", "", f"{sum(p.parameters for p in parts):,}", f"{sum(p.trained for p in parts):,}"]
+    return table("Parts", ("part", "class", "output", "parameters", "trained"), [*rows, whole], left=3)
+
+
+def cost_lines(cost: "StepCost", steps: int) -> list[str]:
+    """What a training step costs, in words."""
+    lengths = ", ".join(f"{name} {length}" for name, length in cost.lengths.items())
+    return [
+        f"A step of {cost.batch} samples, of so many steps each: {lengths}",
+        f"  forward and backward    {1e3 * cost.seconds:.1f} ms, so some {steps * cost.seconds:.1f} s an epoch "
+        f"of {steps} steps",
+        f"  weights                 {_bytes(cost.bytes_weights)}",
+        f"  kept for the backward   {_bytes(cost.bytes_activations)}",
+        f"  in training, about      {_bytes(cost.bytes_training)}",
+    ]
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None or not math.isfinite(value) else f"{value:.3f}"
+
+
+def _spread(figure: Mapping[str, Any]) -> str:
+    if figure["mean"] is None:
+        return "–"
+    return f"{figure['mean']:.3f}" + (f" ± {figure['sd']:.3f}" if figure["sd"] is not None else "")
+
+
+def _bytes(count: int) -> str:
+    for unit, size in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
+        if count >= size:
+            return f"{count / size:.1f} {unit}"
+    return f"{count} B"

@@ -1,0 +1,170 @@
+"""From TOML to a :class:`~mrpnkit.config.Config`: read, override, check everything, say everything at once."""
+
+import copy
+import json
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mrpnkit.config.models import Config
+from mrpnkit.config.overrides import Override, apply_overrides, parse_override
+from mrpnkit.config.parts import check_part, places
+from mrpnkit.config.problems import model_problems
+from mrpnkit.errors import ConfigError, InputError, Problem
+from mrpnkit.wording import nearest, plain_problems, shown
+
+LARGEST_FILE = 2**20
+NAME = re.compile(r"\w[\w -]{0,99}")
+
+
+def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
+    """Reads a TOML file. Relative paths in it are meant from the file's folder, which the caller passes on.
+
+    Args:
+        path: of the file.
+        overrides: ``PATH=VALUE``, VALUE as in TOML, applied in order before anything is checked.
+
+    Raises:
+        ConfigError: no such file, no TOML, or a configuration that cannot be used; all problems at once.
+    """
+    path = Path(path)
+    try:
+        if path.stat().st_size > LARGEST_FILE:
+            raise ConfigError(str(path), [Problem("", f"is larger than {LARGEST_FILE // 1024} KiB; no configuration.")])
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError(str(path), [Problem("", f"is no TOML, which is UTF-8 text: {error}.")]) from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(str(path), [Problem("", f"cannot be read: {reason}.")]) from error
+    return parse_config(text, overrides, source=str(path))
+
+
+def parse_config(
+    given: str | Mapping[str, Any], overrides: Sequence[str] = (), *, source: str = "configuration"
+) -> Config:
+    """A configuration from TOML text, or from plain data such as :meth:`Config.resolved` gives.
+
+    Parts are looked up in their registries, loaded, and their options checked against their constructors; the result
+    holds the defaults of all options.
+
+    Args:
+        given: TOML text, or nested dicts.
+        overrides: as for :func:`load_config`.
+        source: what the error's text calls it.
+
+    Raises:
+        ConfigError: everything that is wrong, each with the path that the user wrote.
+
+    >>> config = parse_config('''
+    ... [dataset]
+    ... name = "npz"
+    ... path = "features.npz"
+    ... [branches.audio]
+    ... aggregator = { name = "bilstm", hidden_features = 64 }
+    ... ''', ["training.epochs=3"])
+    >>> config.training.epochs, config.branches["audio"].aggregator.options["layers"]
+    (3, 1)
+    """
+    table = _toml(given, source) if isinstance(given, str) else copy.deepcopy(dict(given))
+    parsed = [parse_override(text) for text in overrides]
+    done = [override for override in parsed if isinstance(override, Override)]
+    problems = [problem for problem in parsed if isinstance(problem, Problem)]
+    refused = apply_overrides(table, done)
+    done = [override for override in done if f"--set {override.path}" not in {problem.path for problem in refused}]
+    problems += refused
+    try:
+        problems += plain_problems(table)
+        for place in places(copy.deepcopy(table)):
+            problems += check_part(table, place)
+        problems += model_problems(table)
+    except RecursionError as error:
+        raise ConfigError(source, [Problem("", "its tables or lists are nested too deeply.")]) from error
+    problems += _names(table)
+    if not problems:
+        config = Config.model_validate_json(json.dumps(table))
+        problems += _together(config)
+        if not problems:
+            return config
+    first = {problem.path: problem for problem in reversed(problems)}
+    unique = [problem for problem in dict.fromkeys(problems) if first[problem.path] == problem]
+    raise ConfigError(source, [_with_origin(problem, done) for problem in unique])
+
+
+def _toml(text: str, source: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        twice = "; a key or table stands there twice" if "overwrite" in str(error) or "twice" in str(error) else ""
+        raise ConfigError(source, [Problem("", f"is no TOML: {error}{twice}.")]) from error
+    except RecursionError as error:
+        raise ConfigError(source, [Problem("", "its tables or lists are nested too deeply.")]) from error
+
+
+def _names(table: Mapping[str, Any]) -> list[Problem]:
+    """Names of branches and targets that cannot name a module or a file, and weights of heads that there are not."""
+    from mrpnkit.mrpn import FUSED, check_names  # loads torch, so not before a configuration is read
+
+    problems = []
+    for section, kind in (("branches", "branch"), ("targets", "target")):
+        entries = table.get(section)
+        for name in entries if isinstance(entries, Mapping) else ():
+            try:
+                check_names({name: None}, kind)
+            except InputError as error:
+                problems.append(Problem(f"{section}.{name}", str(error).removeprefix("MRPN: ")))
+                continue
+            if not NAME.fullmatch(name):
+                problems.append(
+                    Problem(f"{section}.{shown(name)}", f"is no name for a {kind}: use letters, digits, _ and -.")
+                )
+    objective, branches = table.get("objective"), table.get("branches")
+    weights = objective.get("weights") if isinstance(objective, Mapping) else None
+    if isinstance(weights, Mapping) and isinstance(branches, Mapping):
+        heads = [FUSED, *branches]
+        for name in weights:
+            if name not in heads:
+                text = f"there is no such head{nearest(name, heads)} The heads are {', '.join(heads)}."
+                problems.append(Problem(f"objective.weights.{name}", text))
+    return problems
+
+
+def _together(config: Config) -> list[Problem]:
+    """What is wrong only in view of several keys, each of which is right by itself."""
+    problems = []
+    only, count = config.folds.only, config.folds.count
+    if only is not None and (not only or max(only) > count or len(set(only)) != len(only)):
+        text = f"expected different numbers from 1 to {count} (folds.count), one or more, got {shown(only)}."
+        problems.append(Problem("folds.only", text))
+    return [*problems, *_monitor(config)]
+
+
+def _monitor(config: Config) -> list[Problem]:
+    from mrpnkit.mrpn import FUSED
+    from mrpnkit.targets import Classification
+
+    monitor, heads = config.training.monitor, [FUSED, *(config.branches if config.model.network != "n0" else ())]
+    if monitor == "loss":
+        return []
+    parts = monitor.split("/")
+    expected = f"expected loss or TARGET/HEAD/METRIC, such as emotion/fused/uar, got {shown(monitor)}"
+    if len(parts) != 3:
+        return [Problem("training.monitor", f"{expected}.")]
+    target, head, metric = parts
+    choices = ((target, list(config.targets)), (head, heads), (metric, list(Classification.metric_names)))
+    for kind, (name, known) in zip(("target", "head", "metric"), choices, strict=True):
+        if known and name not in known:
+            text = f"{expected}: there is no {kind} {name!r}{nearest(name, known)} Known: {', '.join(known)}."
+            return [Problem("training.monitor", text)]
+    return []
+
+
+def _with_origin(problem: Problem, overrides: Sequence[Override]) -> Problem:
+    """Says of a problem that the command line brought it, where it did."""
+    for override in reversed(overrides):
+        below = problem.path.startswith((f"{override.path}.", f"{override.path}["))
+        if below or problem.path == override.path or override.path.startswith(f"{problem.path}."):
+            return problem._replace(text=f"{problem.text} It comes from --set {override.text}")
+    return problem

@@ -1,0 +1,169 @@
+"""The audit of a split: what would make a result worthless, found before anything is trained."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mrpnkit.data.corpus import Corpus
+from mrpnkit.data.folds import Fold
+
+PARTS = ("train", "validation", "test")
+
+
+class Finding(NamedTuple):
+    """What was found: ``severity`` is ``"problem"`` where it makes a result worthless, else ``"note"``."""
+
+    severity: Literal["problem", "note"]
+    text: str
+
+
+def audit(
+    corpus: Corpus,
+    folds: Mapping[int, Fold],
+    *,
+    targets: Sequence[str],
+    modalities: Sequence[str],
+    group: str | None = None,
+    stratum: str | None = None,
+) -> list[Finding]:
+    """Looks at folds, by number from 1, for groups and samples on both sides, and for classes that a part lacks.
+
+    A *problem* is: a group, or a whole sample of equal steps, in training and in another part of a fold; a column
+    that could have been the group and was not, split over the parts; a class, or every label, that training lacks; a
+    part to test on without labels. A *note* is: another column on both sides; equal steps of a single modality; a
+    class that validation or test lacks; a sample that stands twice within one part.
+
+    Args:
+        corpus: what is split; all its steps are read once.
+        folds: the folds to look at.
+        targets: which targets are learned.
+        modalities: which modalities are read.
+        group: the column whose groups are not to be split, if there is one.
+        stratum: the column that is balanced and therefore stands on both sides.
+    """
+    found = [*_groups(corpus, folds, group, stratum), *_empty_classes(corpus, targets)]
+    for number, fold in folds.items():
+        for target in targets:
+            found += _classes(corpus, number, fold, target)
+    return found + _duplicates(corpus, folds, modalities)
+
+
+def hashes_of(corpus: Corpus, modality: str) -> list[bytes | None]:
+    """A hash of the steps of each sample, None where it has none; reads one sample at a time."""
+    found: list[bytes | None] = []
+    for row in range(len(corpus)):
+        steps = np.ascontiguousarray(corpus.read(modality, row))
+        found.append(hashlib.blake2b(steps.tobytes(), digest_size=16).digest() if len(steps) else None)
+    return found
+
+
+def _groups(corpus: Corpus, folds: Mapping[int, Fold], group: str | None, stratum: str | None) -> list[Finding]:
+    found = []
+    for column, values in corpus.groups.items():
+        if column == stratum:
+            continue
+        split: dict[int, list[str]] = {}
+        for number, fold in folds.items():
+            train = set(values[fold.train].tolist())
+            other = set(values[np.concatenate([fold.validation, fold.test])].tolist())
+            if train & other:
+                split[number] = sorted(train & other)
+        if not split:
+            continue
+        number, shared = next(iter(split.items()))
+        where = f"{_some(shared)} of {column!r} {'is' if len(shared) == 1 else 'are'} in training and in another part"
+        text = f"{where} of fold {number}" + (f", and so in {len(split)} folds" if len(split) > 1 else "")
+        could_be = group is None and len(set(values.tolist())) >= max(3, len(folds))
+        if column == group:
+            found.append(Finding("problem", f"{text}, although {column!r} is the group that is never split."))
+        elif could_be:
+            hint = f'Set group = "{column}" under [folds], or drop the column if it tells nothing about the sample.'
+            found.append(Finding("problem", f"{text}. {hint}"))
+        else:
+            found.append(Finding("note", f"{text}."))
+    return found
+
+
+def _classes(corpus: Corpus, number: int, fold: Fold, target: str) -> list[Finding]:
+    if target not in corpus.classes:
+        return []
+    names, labels, found = corpus.classes[target], corpus.targets[target], []
+    everywhere = {label for label in labels.tolist() if label >= 0}
+    for part in PARTS:
+        rows: NDArray[np.int64] = getattr(fold, part)
+        there = {label for label in labels[rows].tolist() if label >= 0}
+        lacking = [names[label] for label in sorted(everywhere - there)]
+        if len(rows) and not there:
+            severity: Literal["problem", "note"] = "note" if part == "validation" else "problem"
+            found.append(Finding(severity, f"No sample of the {part} part of fold {number} has a label of {target!r}."))
+        elif lacking and len(rows):
+            severity = "problem" if part == "train" else "note"
+            text = f"The {part} part of fold {number} has no sample of {_some(lacking)} of {target!r}."
+            found.append(Finding(severity, text))
+    return found
+
+
+def _empty_classes(corpus: Corpus, targets: Sequence[str]) -> list[Finding]:
+    found = []
+    for target in targets:
+        names, labels = corpus.classes.get(target, []), set(corpus.targets[target].tolist())
+        never = [name for label, name in enumerate(names) if label not in labels]
+        if never:
+            found.append(Finding("note", f"No sample at all has {_some(never)} of {target!r}."))
+    return found
+
+
+def _duplicates(corpus: Corpus, folds: Mapping[int, Fold], modalities: Sequence[str]) -> list[Finding]:
+    by_modality = {name: hashes_of(corpus, name) for name in modalities}
+    whole = [tuple(by_modality[name][row] for name in modalities) for row in range(len(corpus))]
+    empty = tuple(None for _ in modalities)
+    alike = _alike([None if sample == empty else sample for sample in whole])
+    found = _across(corpus, folds, alike, "problem", "the same steps in every modality")
+    known = {tuple(rows) for rows in alike}
+    for name in modalities if len(modalities) > 1 else ():
+        # One step of few numbers may well be equal by chance: a table's row, an age.
+        long = [h if corpus.modalities[name].lengths[row] > 1 else None for row, h in enumerate(by_modality[name])]
+        single = [rows for rows in _alike(long) if tuple(rows) not in known]
+        found += _across(corpus, folds, single, "note", f"the same steps of {name!r}")
+    return found
+
+
+def _alike(keys: Sequence[object]) -> list[list[int]]:
+    rows_of: dict[object, list[int]] = defaultdict(list)
+    for row, key in enumerate(keys):
+        if key is not None:
+            rows_of[key].append(row)
+    return [rows for rows in rows_of.values() if len(rows) > 1]
+
+
+def _across(
+    corpus: Corpus, folds: Mapping[int, Fold], alike: list[list[int]], severity: Literal["problem", "note"], what: str
+) -> list[Finding]:
+    if not alike:
+        return []
+    found, crossing = [], {}
+    for number, fold in folds.items():
+        part_of = {int(row): part for part in PARTS for row in getattr(fold, part)}
+        split = [rows for rows in alike if len({part_of[row] for row in rows if row in part_of}) > 1]
+        if split:
+            crossing[number] = split
+    if crossing:
+        number, split = next(iter(crossing.items()))
+        pair = " and ".join(repr(corpus.ids[row]) for row in split[0][:2])
+        text = f"{len(split)} sets of samples with {what} stand in several parts of fold {number}, such as {pair}"
+        text += f"; so it is in {len(crossing)} folds." if len(crossing) > 1 else "."
+        found.append(Finding(severity, text))
+    else:
+        pair = " and ".join(repr(corpus.ids[row]) for row in alike[0][:2])
+        text = f"{len(alike)} sets of samples with {what}, such as {pair}, each within one part."
+        found.append(Finding("note", text))
+    return found
+
+
+def _some(names: Sequence[str]) -> str:
+    shown = ", ".join(map(repr, names[:4]))
+    return shown + (f" and {len(names) - 4} more" if len(names) > 4 else "")

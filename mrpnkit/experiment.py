@@ -1,0 +1,245 @@
+"""A whole configuration over its folds: train, select on validation, test once, for each fold; and the summary.
+
+A fold that is finished is only read, one that was interrupted goes on where it was, bitwise the same.
+"""
+
+import math
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from accelerate.utils import set_seed
+
+from mrpnkit.build import (
+    build_corpus,
+    build_folds,
+    build_loader,
+    build_model,
+    build_objective,
+    build_optimizer,
+    build_scheduler,
+)
+from mrpnkit.config import Config
+from mrpnkit.data import Corpus, Fold
+from mrpnkit.errors import RunError
+from mrpnkit.mrpn import MRPN
+from mrpnkit.objective import Objective
+from mrpnkit.records import write_json
+from mrpnkit.runs import FOLD, RESULTS, SCORES, claim, fold_folder, is_first_process
+from mrpnkit.targets import Classification
+from mrpnkit.train import Evaluation, Trainer, evaluate
+
+EVALUATION_BATCH = 64
+
+
+class Experiment(NamedTuple):
+    """The finished folds of a run: their figures by number from 1, as ``fold.json`` has them."""
+
+    folder: Path
+    folds: dict[int, dict[str, Any]]
+
+    def values(self, metric: str) -> list[float]:
+        """A test metric, ``target/head/metric``, of each fold in order.
+
+        Raises:
+            RunError: no fold has the metric.
+        """
+        try:
+            return [fold["metrics"][metric] for fold in self.folds.values()]
+        except KeyError:
+            known = ", ".join(next(iter(self.folds.values()))["metrics"]) if self.folds else "none"
+            raise RunError(f"{self.folder} has no metric {metric!r}; there are: {known}.") from None
+
+    def summary(self) -> dict[str, dict[str, float | int | None]]:
+        """Mean and standard deviation (n − 1) over folds of every test metric, and how many folds have it."""
+        return summarise({metric: self.values(metric) for metric in self._metrics()})
+
+    def _metrics(self) -> list[str]:
+        return list(next(iter(self.folds.values()))["metrics"]) if self.folds else []
+
+
+def summarise(values: Mapping[str, Sequence[float]]) -> dict[str, dict[str, float | int | None]]:
+    """Mean, standard deviation (n − 1) and number of the values that are numbers, by name; None where there is none.
+
+    >>> summarise({"accuracy": [0.5, 0.7]})["accuracy"]["mean"]
+    0.6
+    """
+    found: dict[str, dict[str, float | int | None]] = {}
+    for name, series in values.items():
+        known = [value for value in series if value is not None and math.isfinite(value)]
+        found[name] = {
+            "mean": statistics.fmean(known) if known else None,
+            "sd": statistics.stdev(known) if len(known) > 1 else None,
+            "n": len(known),
+        }
+    return found
+
+
+def run_experiment(
+    config: Config,
+    folder: str | Path,
+    *,
+    base: str | Path,
+    corpus: Corpus | None = None,
+    say: Callable[[str], None] = lambda text: None,
+    progress_bar: bool = False,
+    cpu: bool = False,
+) -> Experiment:
+    """Trains and tests a configuration on each of its folds, and writes the run's folder (see :mod:`mrpnkit.runs`).
+
+    Returns the folds that the configuration asks for; ``results.json`` has all that are finished.
+
+    Args:
+        config: what is trained, on what, how.
+        folder: of the run; made, or gone on with.
+        base: the folder that paths in the configuration start from.
+        corpus: the data set, where it is open already.
+        say: is told in a line what happens.
+        progress_bar: draw a bar over the epochs of each fold.
+        cpu: stay on the CPU although there is an accelerator.
+
+    Raises:
+        RunError: the folder holds a run of another configuration or on other data.
+        TrainingError: a loss that is not finite, a state that is damaged.
+    """
+    folder = Path(folder)
+    corpus = corpus if corpus is not None else build_corpus(config, Path(base))
+    folds = build_folds(config, corpus)
+    numbers = fold_numbers(config, folds)
+    run = claim(folder, config, corpus, base=Path(base), write=is_first_process())
+    for number in numbers:
+        place = fold_folder(folder, number)
+        if (place / FOLD).is_file():
+            say(f"fold {number} is finished already")
+            continue
+        going_on = " goes on" if (place / "state.pt").is_file() else ""
+        say(f"fold {number} of {len(folds)}{going_on}: tests {name_of(folds[number - 1])}")
+        run_fold(config, corpus, folds[number - 1], number, place, progress_bar=progress_bar, cpu=cpu)
+    finished = run.finished()
+    if is_first_process():
+        write_json(folder / RESULTS, results_of(Experiment(folder, finished)))
+    return Experiment(folder, {number: finished[number] for number in numbers})
+
+
+def fold_numbers(config: Config, folds: Sequence[Fold]) -> list[int]:
+    """The numbers, from 1, of the folds that the configuration asks for."""
+    return list(config.folds.only) if config.folds.only else list(range(1, len(folds) + 1))
+
+
+def name_of(fold: Fold) -> str:
+    """Its test groups, or how many samples it tests where nothing is grouped."""
+    shown = fold.test_groups[:6]
+    if not shown or len(fold.test_groups) == len(fold.test):
+        return f"{len(fold.test)} samples"
+    return ", ".join(shown) + (f" and {len(fold.test_groups) - 6} more" if len(fold.test_groups) > 6 else "")
+
+
+def run_fold(
+    config: Config,
+    corpus: Corpus,
+    fold: Fold,
+    number: int,
+    folder: Path,
+    *,
+    progress_bar: bool = False,
+    cpu: bool = False,
+) -> dict[str, Any]:
+    """Trains on a fold, tests the kept weights on its test part once, and writes the fold's folder."""
+    start = time.perf_counter()
+    trainer, objective = make_trainer(config, corpus, fold, folder, cpu=cpu)
+    trainer.fit(keep=config.training.keep, progress_bar=progress_bar)
+    parts = {"validation": fold.validation, "test": fold.test}
+    found = {
+        part: evaluate(
+            trainer.model,
+            trainer.accelerator.prepare(build_loader(config, corpus, rows, "evaluate")),
+            objective,
+            accelerator=trainer.accelerator,
+            bfloat16=trainer.bfloat16,
+        )
+        for part, rows in parts.items()
+        if len(rows)
+    }
+    model = trainer.plain_model
+    kept = trainer.progress.best_epoch + 1 if config.training.keep == "best" else 0
+    result = {
+        "fold": number,
+        "name": name_of(fold),
+        "test_groups": list(fold.test_groups),
+        "validation_groups": list(fold.validation_groups),
+        "samples": {"train": len(fold.train), "validation": len(fold.validation), "test": len(fold.test)},
+        "seed": config.training.seed,
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "selected_epoch": kept or trainer.progress.epoch,
+        "epochs": trainer.progress.epoch,
+        "metrics": found["test"].metrics,
+        "validation": found["validation"].metrics if "validation" in found else None,
+        "confusion": confusions(found["test"], objective),
+        "seconds": sum(report.seconds for report in trainer.history),
+        "wall_seconds": time.perf_counter() - start,
+    }
+    if trainer.accelerator.is_main_process:
+        found["test"].save(folder / SCORES)
+        write_json(folder / FOLD, finite(result))
+    trainer.accelerator.wait_for_everyone()
+    return result
+
+
+def make_trainer(
+    config: Config, corpus: Corpus, fold: Fold, folder: Path | None, *, cpu: bool = False
+) -> tuple[Trainer, Objective]:
+    """The trainer of one fold, not yet started, and its objective; the same seed gives the same weights."""
+    set_seed(config.training.seed)
+    model: MRPN = build_model(config, corpus)
+    objective = build_objective(config, corpus)
+    batches = build_loader(config, corpus, fold.train, "train")
+    validation = build_loader(config, corpus, fold.validation, "evaluate") if len(fold.validation) else None
+    optimizer = build_optimizer(config, model)
+    scheduler = build_scheduler(config, optimizer, len(batches) * config.training.epochs)
+    trainer = Trainer(
+        model,
+        objective,
+        batches,
+        validation,
+        optimizer=optimizer,
+        scheduler=scheduler,
+        epochs=config.training.epochs,
+        clip_norm=config.training.clip_norm,
+        monitor=config.training.monitor,
+        patience=config.training.patience,
+        precision=config.training.precision,
+        folder=folder,
+        cpu=cpu,
+    )
+    return trainer, objective
+
+
+def confusions(evaluation: Evaluation, objective: Objective) -> dict[str, dict[str, Any]]:
+    """Counts of each classification target and head, rows labels and columns predictions."""
+    return {
+        name: {head: evaluation.confusion(name, head, classes=target.outputs).tolist() for head in evaluation.scores}
+        for name, target in objective.targets.items()
+        if isinstance(target, Classification)
+    }
+
+
+def results_of(experiment: Experiment) -> dict[str, Any]:
+    """What ``results.json`` holds: the test metrics of each fold, and their mean and spread."""
+    return {
+        "folds": {
+            str(number): {key: fold[key] for key in ("name", "selected_epoch", "metrics")}
+            for number, fold in experiment.folds.items()
+        },
+        "summary": experiment.summary(),
+    }
+
+
+def finite(value: Any) -> Any:
+    """Plain data in which a number that is not finite is None, since JSON has no word for it."""
+    if isinstance(value, Mapping):
+        return {key: finite(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

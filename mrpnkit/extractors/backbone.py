@@ -1,0 +1,187 @@
+"""A network of another library inside an extractor: its weights, what of it is trained, and how much runs at a time."""
+
+import difflib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from itertools import pairwise
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from mrpnkit.errors import DependencyError, InputError
+from mrpnkit.sequences import Sequences
+
+Freeze = Literal["none", "all"] | int
+"""What is not trained: nothing, all, or so many stages from the input on."""
+Precision = Literal["float32", "bfloat16"]
+
+_NORMS = (nn.modules.batchnorm._BatchNorm,)
+
+
+def missing_package(part: nn.Module, package: str, extra: str) -> DependencyError:
+    """The error for an optional package that is not installed; ``extra`` is the one of mrpnkit that brings it."""
+    return DependencyError(
+        f"{type(part).__name__} needs the package {package!r}. Install it: pip install 'mrpnkit[{extra}]'"
+    )
+
+
+def check_listed(part: nn.Module, option: str, name: str, known: Sequence[str]) -> None:
+    """Raises InputError unless a library knows the name, offering the nearest that it does."""
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=3)
+        hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else f" Known are {', '.join(known[:8])}, …"
+        raise InputError(f"{type(part).__name__}: {option} {name!r} is not known.{hint}")
+
+
+def load_weights(part: nn.Module, network: nn.Module, path: str, *, spare: Sequence[str] = ()) -> None:
+    """Loads a safetensors file into a network; every weight of the network must be in it.
+
+    Args:
+        part: the extractor, for error texts.
+        network: what the weights are for.
+        path: the file.
+        spare: beginnings of names that the file may have besides, such as those of a head that was left off.
+
+    Raises:
+        InputError: no such file, no safetensors, weights that are missing, left over or of another shape.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    name = type(part).__name__
+    if Path(path).suffix != ".safetensors" or not Path(path).is_file():
+        found = "is no file" if not Path(path).is_file() else "does not end in .safetensors"
+        raise InputError(f"{name}: the weights {path!r}: that {found}; expected a safetensors file.")
+    try:
+        tensors = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{name}: the weights {path!r} cannot be read as safetensors: {error}") from error
+    insert_weights(part, network, tensors, where=path, spare=spare)
+
+
+def insert_weights(
+    part: nn.Module, network: nn.Module, tensors: dict[str, Tensor], *, where: str, spare: Sequence[str] = ()
+) -> None:
+    """As :func:`load_weights`, from tensors by name; ``where`` says in error texts where they are from."""
+    kept = {key: value for key, value in tensors.items() if not key.startswith(tuple(spare))}
+    try:
+        missing, unexpected = network.load_state_dict(kept, strict=False)
+    except RuntimeError as error:
+        raise InputError(f"{type(part).__name__}: the weights of {where} do not fit: {error}") from error
+    if missing or unexpected:
+        raise InputError(
+            f"{type(part).__name__}: the weights of {where} do not fit this network: {len(missing)} are missing"
+            f"{_some(missing)}, {len(unexpected)} are left over{_some(unexpected)}."
+        )
+
+
+def stages_of(network: nn.Module) -> list[list[nn.Module]]:
+    """The children of a network that have parameters, where each block of a list of blocks counts for itself."""
+    stages: list[list[nn.Module]] = []
+    for child in network.children():
+        if isinstance(child, nn.ModuleList):
+            stages += [[block] for block in child]
+        elif any(isinstance(inner, nn.ModuleList) for inner in child.children()):
+            stages += stages_of(child)
+        elif any(True for _ in child.parameters()):
+            stages.append([child])
+    return stages
+
+
+def frozen_modules(
+    part: nn.Module, network: nn.Module, freeze: Freeze, stages: Sequence[Sequence[nn.Module]]
+) -> list[nn.Module]:
+    """Freezes the stages that are asked for, and returns them, since they also stay in evaluation.
+
+    Raises:
+        InputError: more stages than there are, or a negative number.
+    """
+    if freeze == "none" or freeze == 0:
+        return []
+    if freeze == "all":
+        network.requires_grad_(False)
+        return [network]
+    if isinstance(freeze, bool) or not isinstance(freeze, int) or not 0 < freeze <= len(stages):
+        raise InputError(
+            f"{type(part).__name__}: freeze must be 'none', 'all', or a number of stages from 0 to {len(stages)}, got "
+            f"{freeze!r}."
+        )
+    chosen = [module for stage in stages[:freeze] for module in stage]
+    for parameter in network.parameters(recurse=False):  # such as the embedding of positions
+        parameter.requires_grad_(False)
+    for module in chosen:
+        module.requires_grad_(False)
+    return chosen
+
+
+def in_chunks(
+    network: nn.Module, function: Callable[[int, int], Tensor], count: int, *, size: int, checkpointing: bool
+) -> Tensor:
+    """``function(start, stop)`` for equal chunks of at most ``size`` out of ``count`` (at least 1), joined.
+
+    With ``checkpointing`` only the results of chunks are kept for the backward pass and the rest is computed again
+    there; statistics of batch norm are not moved a second time.
+    """
+    number = -(-count // size)
+    places = [count * chunk // number for chunk in range(number + 1)]
+    again = checkpointing and torch.is_grad_enabled()
+    results = []
+    for start, stop in pairwise(places):
+        if again:
+            result = checkpoint(
+                function,
+                start,
+                stop,
+                use_reentrant=False,
+                context_fn=lambda: (nullcontext(), _statistics_held(network)),
+            )
+        else:
+            result = function(start, stop)
+        results.append(result)
+    return torch.cat(results) if len(results) > 1 else results[0]
+
+
+def precise(precision: Precision, device: torch.device) -> AbstractContextManager[object]:
+    """Autocast to bfloat16 where that is asked for, else nothing."""
+    return torch.autocast(device.type, torch.bfloat16) if precision == "bfloat16" else nullcontext()
+
+
+def type_of(network: nn.Module) -> torch.dtype:
+    """The type of a network's weights."""
+    return next(network.parameters()).dtype
+
+
+def tied(network: nn.Module, inputs: Sequences, outputs: Tensor) -> Tensor:
+    """The outputs, in whose computation all trained parameters and the steps now take part, with a gradient of zero.
+
+    Processes that train together wait for a gradient of every parameter, also of one that this batch did not need.
+    """
+    zero = torch.zeros((), dtype=outputs.dtype, device=outputs.device)
+    for tensor in [inputs.steps, *network.parameters()]:
+        if tensor.requires_grad:
+            zero = zero + tensor.flatten()[:0].sum().to(zero.dtype)
+    return outputs + zero
+
+
+def nothing(network: nn.Module, width: int) -> Tensor:
+    """No steps (0, width), typed and placed as the network's weights."""
+    return next(network.parameters()).new_zeros(0, width)
+
+
+@contextmanager
+def _statistics_held(network: nn.Module) -> Iterator[None]:
+    norms = [(module, module.momentum) for module in network.modules() if isinstance(module, _NORMS)]
+    try:
+        for module, _ in norms:
+            module.momentum = 0.0
+        yield
+    finally:
+        for module, momentum in norms:
+            module.momentum = momentum
+
+
+def _some(names: Sequence[str]) -> str:
+    return f" ({', '.join(names[:3])}{', …' if len(names) > 3 else ''})" if names else ""

@@ -1,0 +1,147 @@
+"""Any image network of timm, on every frame."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from mrpnkit.arguments import check_counts
+from mrpnkit.errors import InputError
+from mrpnkit.extractors.backbone import (
+    Freeze,
+    Precision,
+    check_listed,
+    frozen_modules,
+    in_chunks,
+    load_weights,
+    missing_package,
+    nothing,
+    precise,
+    tied,
+    type_of,
+)
+from mrpnkit.extractors.pixels import Pixels, check_frame_shape, check_frames, check_size
+from mrpnkit.extractors.registry import EXTRACTORS
+from mrpnkit.sequences import Sequences
+
+
+@EXTRACTORS.register("frames_timm")
+class FramesTimm(nn.Module):
+    """An image network of timm without its classifier, on every frame; the lengths stay.
+
+    Frames are uint8 (S, H, W, 3) or grey (S, H, W), or floating-point (S, 3, H, W) from 0 to 1. They are normalised
+    with the network's own mean and deviation. No padded frame is computed, and frames run in chunks, so that memory in
+    evaluation, and with ``gradient_checkpointing`` in training too, hardly grows with the clip. Batch norm, where it
+    is trained, takes its statistics over a chunk. The package timm is needed: ``pip install 'mrpnkit[av]'``.
+
+    Args:
+        in_features: width of a flattened frame; it is not needed, since networks of timm take frames of many sizes.
+        step_shape: shape of a frame, where it is known; checked.
+        architecture: name of a network, ``"resnet18"``, ``"vit_small_patch16_224"``, …: see ``timm.list_models()``.
+        pretrained: whether timm fetches the network's weights, from the hub or its cache.
+        weights: a safetensors file of the network's weights; a classifier in it is left out.
+        freeze: ``"none"``, ``"all"``, or how many stages, as timm groups them, from the input on. What is frozen is not
+            trained, and its batch norm stays in evaluation.
+        size: height and width to which frames are resized; by default they stay as they are.
+        chunk: frames at a time.
+        gradient_checkpointing: compute each chunk again in the backward pass instead of keeping its inner results.
+        precision: ``"bfloat16"`` computes the network so, whatever the training does.
+        memory_format: ``"channels_last"`` is often faster for convolutions.
+
+    Raises:
+        DependencyError: timm is not installed.
+        InputError: an unknown architecture, weights that do not fit, frames of another form.
+    """
+
+    paper: ClassVar[str] = "PyTorch Image Models (Wightman 2019), doi:10.5281/zenodo.4414861; each network has its own"
+    weights_licence: ClassVar[str] = "as the network's card on the hub says: often Apache-2.0, at times not commercial"
+
+    def __init__(
+        self,
+        in_features: int,
+        *,
+        step_shape: Sequence[int] | None = None,
+        architecture: str = "resnet18",
+        pretrained: bool = False,
+        weights: str | None = None,
+        freeze: Freeze = "none",
+        size: tuple[int, int] | None = None,
+        chunk: int = 64,
+        gradient_checkpointing: bool = False,
+        precision: Precision = "float32",
+        memory_format: Literal["contiguous", "channels_last"] = "contiguous",
+    ) -> None:
+        super().__init__()
+        try:
+            import timm
+        except ImportError as error:
+            raise missing_package(self, "timm", "av") from error
+        check_counts(self, {"in_features": in_features, "chunk": chunk})
+        check_size(self, size)
+        check_listed(self, "architecture", architecture.partition(".")[0], timm.list_models())
+        if step_shape is not None:
+            check_frame_shape(self, step_shape)
+        if pretrained and weights is not None:
+            raise InputError("FramesTimm: give either pretrained or weights, not both.")
+        network: Any = timm.create_model(architecture, pretrained=pretrained, num_classes=0)
+        self.network: nn.Module = network
+        if weights is not None:
+            load_weights(self, self.network, weights, spare=_classifier(self.network))
+        self.out_features = int(getattr(network, "head_hidden_size", network.num_features))
+        normal = network.default_cfg
+        self.pixels = Pixels(mean=normal["mean"], std=normal["std"], size=size)
+        self._frozen = frozen_modules(self, self.network, freeze, _stages(network))
+        self.chunk, self.gradient_checkpointing, self.precision = chunk, gradient_checkpointing, precision
+        self.memory_format = torch.channels_last if memory_format == "channels_last" else torch.contiguous_format
+        network.to(memory_format=self.memory_format)
+        self.train()
+
+    def train(self, mode: bool = True) -> "FramesTimm":
+        """As ever; what is frozen stays in evaluation."""
+        super().train(mode)
+        for module in self._frozen:
+            module.eval()
+        return self
+
+    def forward(self, inputs: Sequences) -> Sequences:
+        """Frames (S, ...) → (S, out_features)."""
+        check_frames(self, inputs)
+        count = inputs.steps.shape[0]
+        if count:
+            steps = in_chunks(
+                self.network,
+                lambda start, stop: self._features(inputs.steps[start:stop]),
+                count,
+                size=self.chunk,
+                checkpointing=self.gradient_checkpointing,
+            )
+        else:
+            steps = nothing(self.network, self.out_features)
+        return inputs.with_steps(tied(self.network, inputs, steps))
+
+    def _features(self, frames: Tensor) -> Tensor:
+        pixels = self.pixels(frames).to(memory_format=self.memory_format)
+        try:
+            with precise(self.precision, frames.device):
+                features: Tensor = self.network(pixels)
+        except AssertionError as error:  # what a transformer says of frames that it was not made for
+            raise InputError(
+                f"FramesTimm: the network refuses frames of {tuple(pixels.shape[-2:])}: {error} Give size."
+            ) from error
+        return features.to(type_of(self.network)) if self.precision == "bfloat16" else features
+
+
+def _classifier(network: nn.Module) -> list[str]:
+    names = getattr(network, "default_cfg", {}).get("classifier") or ()
+    return [f"{name}." for name in ([names] if isinstance(names, str) else names)]
+
+
+def _stages(network: Any) -> list[list[nn.Module]]:
+    """Modules by stage from the input on, as timm groups them."""
+    from timm.models import group_modules
+
+    groups = group_modules(network, network.group_matcher(coarse=True))
+    found = dict(network.named_modules())
+    stages = [[found[name] for name in names if name in found] for _, names in sorted(groups.items())]
+    return [stage for stage in stages if any(True for module in stage for _ in module.parameters())]

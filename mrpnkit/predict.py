@@ -1,0 +1,259 @@
+"""From a run's folder to probabilities: the fusion's and every branch's, for samples that may lack modalities."""
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mrpnkit.build import build_loader, build_model, build_objective
+from mrpnkit.config import Config
+from mrpnkit.data import Corpus, Modality
+from mrpnkit.errors import InputError, RunError
+from mrpnkit.mrpn import FUSED, MRPN
+from mrpnkit.objective import Objective
+from mrpnkit.runs import Run
+from mrpnkit.targets import Classification
+from mrpnkit.train import Evaluation, evaluate, load_weights
+from mrpnkit.train.state import BEST, LAST
+
+Samples = Mapping[str, NDArray[Any] | Tensor | Sequence[NDArray[Any] | Tensor]]
+
+
+class Prediction(NamedTuple):
+    """Probabilities of n samples.
+
+    ``probabilities[head][target]`` is (n, C), where a head is ``fused`` or a branch; a row is NaN where the head has
+    nothing to judge by: a branch without its modality, the fusion without any.
+    """
+
+    ids: list[str]
+    classes: dict[str, list[str]]
+    probabilities: dict[str, dict[str, NDArray[np.float32]]]
+
+    def best(self, target: str, head: str = FUSED) -> list[str | None]:
+        """The class of highest probability of each sample, None where the head has nothing to judge by."""
+        values = self.probabilities[head][target]
+        return [None if np.isnan(row).any() else self.classes[target][int(np.argmax(row))] for row in values]
+
+    def records(self) -> Iterator[dict[str, Any]]:
+        """A sample at a time, as plain data: id, the fusion's class, and the probabilities of every head."""
+        best = {target: self.best(target) for target in self.classes}
+        for row, name in enumerate(self.ids):
+            probabilities = {
+                head: {
+                    target: None
+                    if np.isnan(values[row]).any()
+                    else dict(zip(self.classes[target], map(float, values[row]), strict=True))
+                    for target, values in targets.items()
+                }
+                for head, targets in self.probabilities.items()
+            }
+            yield {"id": name, "class": {t: best[t][row] for t in best}, "probabilities": probabilities}
+
+    def json(self) -> str:
+        """A JSON array with one object for each sample, as :meth:`records` gives them."""
+        return json.dumps(list(self.records()), indent=1, ensure_ascii=False) + "\n"
+
+    def csv(self) -> str:
+        """A table: id, the class of each target, and columns ``target/head/class``, empty where a head cannot judge."""
+        columns = [
+            (target, head, place)
+            for target in self.classes
+            for head in self.probabilities
+            for place in range(len(self.classes[target]))
+        ]
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        names = [f"{target}/{head}/{self.classes[target][place]}" for target, head, place in columns]
+        writer.writerow(["id", *self.classes, *names])
+        best = {target: self.best(target) for target in self.classes}
+        for row, name in enumerate(self.ids):
+            values = [float(self.probabilities[head][target][row, place]) for target, head, place in columns]
+            shown = ["" if math.isnan(value) else f"{value:.6g}" for value in values]
+            writer.writerow([name, *(best[target][row] or "" for target in self.classes), *shown])
+        return text.getvalue()
+
+
+class Predictor:
+    """The trained networks of a run, ready to judge samples that it has not seen.
+
+    Probabilities are the mean over the networks of the folds that are used.
+
+    Args:
+        config: of the run.
+        like: a corpus whose widths and classes are those of the training.
+        models: one network or more, one for each fold.
+    """
+
+    def __init__(self, config: Config, like: Corpus, models: Sequence[MRPN]) -> None:
+        if not models:
+            raise InputError("Predictor was given no model; expected one or more.")
+        self.config, self.like, self.models = config, like, [model.eval() for model in models]
+        self.objective: Objective = build_objective(config, like)
+
+    @classmethod
+    def open(cls, run: str | Path, *, folds: Sequence[int] | None = None) -> "Predictor":
+        """Loads the kept weights of a run's finished folds, or of some of them by number from 1.
+
+        The data that the run was trained on are not needed.
+
+        Raises:
+            RunError: no run, no finished fold, or not those that were asked for.
+        """
+        opened = Run.open(run)
+        finished = opened.finished()
+        if not finished:
+            raise RunError(f"{opened.folder} has no finished fold yet; `mrpnkit train` goes on with it.")
+        lacking = [number for number in folds or () if number not in finished]
+        if lacking:
+            raise RunError(f"{opened.folder} has no finished fold {lacking}; it has {sorted(finished)}.")
+        like = opened.corpus_like()
+        chosen = list(folds) if folds is not None else sorted(finished)
+        return cls(opened.config, like, [trained_model(opened, number, like) for number in chosen])
+
+    @property
+    def classes(self) -> dict[str, list[str]]:
+        """Names of the classes of each target, in the order of the probabilities."""
+        return {n: list(t.classes) for n, t in self.objective.targets.items() if isinstance(t, Classification)}
+
+    @property
+    def branches(self) -> list[str]:
+        """The modalities that are read, in order."""
+        return list(self.models[0].branches)
+
+    def __call__(self, corpus: Corpus) -> Prediction:
+        """Judges every sample of a corpus; its targets are not read, and it may lack modalities.
+
+        Raises:
+            InputError: none of the modalities, or steps of another shape than in training.
+        """
+        fitted = fit_corpus(corpus, self.like, self.branches, labels="none")
+        total: dict[str, dict[str, NDArray[np.float32]]] = {}
+        for model in self.models:
+            for head, scores in self._evaluate(model, fitted).scores.items():
+                for target, values in scores.items():
+                    share: NDArray[np.float32] = (torch.softmax(values, dim=-1) / len(self.models)).numpy()
+                    kept = total.setdefault(head, {})
+                    kept[target] = kept[target] + share if target in kept else share
+        lengths = {name: fitted.modalities[name].lengths for name in self.branches}
+        lengths[FUSED] = np.sum(list(lengths.values()), axis=0)
+        for head, probabilities in total.items():
+            for found in probabilities.values():
+                found[lengths[head] == 0] = np.nan
+        return Prediction(list(corpus.ids), self.classes, total)
+
+    def arrays(self, modalities: Samples, *, ids: Sequence[str] | None = None) -> Prediction:
+        """Judges arrays: for each modality (n, ...) vectors or n sequences (T_i, ...), T_i = 0 where it is missing."""
+        count = len(next(iter(modalities.values()), ()))
+        if not count:
+            raise InputError("Predictor.arrays was given no samples; expected an array or a list for each modality.")
+        return self(Corpus.from_arrays(modalities, {"none": np.full(count, -1)}, ids=ids, classes={"none": ["none"]}))
+
+    def _evaluate(self, model: MRPN, corpus: Corpus) -> Evaluation:
+        batches = build_loader(self.config, corpus, np.arange(len(corpus)), "evaluate")
+        return evaluate(model, batches, self.objective, bfloat16=self.config.training.precision == "bfloat16")
+
+
+def trained_model(run: Run, number: int, like: Corpus | None = None) -> MRPN:
+    """The network of a finished fold with its kept weights.
+
+    Raises:
+        RunError: the fold is not finished.
+    """
+    if number not in run.finished():
+        raise RunError(f"{run.folder} has no finished fold {number}; it has {sorted(run.finished())}.")
+    model: MRPN = build_model(run.config, like if like is not None else run.corpus_like())
+    folder = run.fold_folder(number)
+    best = run.config.training.keep == "best" and (folder / BEST).is_file()
+    load_weights(folder / (BEST if best else LAST), model)
+    return model.to("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def evaluate_corpus(run: Run, number: int, corpus: Corpus, rows: NDArray[np.int64]) -> Evaluation:
+    """Evaluates a finished fold's network on rows of a corpus that has its targets.
+
+    Raises:
+        InputError: other modalities, shapes or classes than in training.
+    """
+    like = run.corpus_like()
+    model = trained_model(run, number, like)
+    fitted = fit_corpus(corpus, like, list(model.branches), labels="needed")
+    batches = build_loader(run.config, fitted, rows, "evaluate")
+    objective = build_objective(run.config, like)
+    return evaluate(model, batches, objective, bfloat16=run.config.training.precision == "bfloat16")
+
+
+def fit_corpus(
+    corpus: Corpus, like: Corpus, modalities: Sequence[str], *, labels: Literal["needed", "none", "as they are"]
+) -> Corpus:
+    """A corpus as the network of another one reads it.
+
+    Modalities that it lacks are there with no steps.
+
+    Args:
+        corpus: what is to be judged.
+        like: what the network was trained on, or its outline.
+        modalities: which are needed.
+        labels: counted in the other's classes, all missing, or left as they are.
+
+    Raises:
+        InputError: none of the modalities, steps of another shape, a target or class that the network does not know.
+    """
+    if not set(modalities) & set(corpus.modalities):
+        raise InputError(
+            f"The data have none of the modalities that the network reads: {', '.join(modalities)}. They have "
+            f"{', '.join(corpus.modalities)}."
+        )
+    count, found = len(corpus), {}
+    for name in modalities:
+        known = like.modalities[name]
+        given = corpus.modalities.get(name)
+        if given is None:
+            given = Modality(known.steps[:0], np.zeros(count, dtype=np.int64), known.rate)
+        if given.steps.shape[1:] != known.steps.shape[1:]:
+            raise InputError(
+                f"Steps of {name!r} have shape {tuple(given.steps.shape[1:])}; the network was trained on "
+                f"{tuple(known.steps.shape[1:])}. Prepare the data as those of the training were."
+            )
+        found[name] = given
+    if labels == "as they are":
+        return Corpus(
+            corpus.ids, found, corpus.targets, classes=corpus.classes, groups=_texts(corpus), about=corpus.about
+        )
+    targets = {
+        name: _labels_of(corpus, like, name)
+        if labels == "needed"
+        else np.full(count, -1 if name in like.classes else np.nan, dtype=values.dtype)
+        for name, values in like.targets.items()
+    }
+    return Corpus(corpus.ids, found, targets, classes=like.classes, groups=_texts(corpus), about=corpus.about)
+
+
+def _labels_of(corpus: Corpus, like: Corpus, target: str) -> NDArray[Any]:
+    if target not in corpus.targets:
+        raise InputError(
+            f"The data have no target {target!r}, which the network predicts; they have {list(corpus.targets)}."
+        )
+    values: NDArray[Any] = corpus.targets[target]
+    if target not in like.classes:
+        return values
+    ours, theirs = like.classes[target], corpus.classes.get(target, [])
+    present = {theirs[label] for label in set(values.tolist()) if label >= 0} if theirs else set()
+    unknown = sorted(present - set(ours))
+    if unknown:
+        raise InputError(f"Target {target!r}: the data have the classes {unknown}; the network knows {ours}.")
+    place = np.array([ours.index(name) if name in ours else -1 for name in theirs] + [-1], dtype=np.int64)
+    labels: NDArray[Any] = place[values]
+    return labels
+
+
+def _texts(corpus: Corpus) -> dict[str, list[str]]:
+    return {name: values.tolist() for name, values in corpus.groups.items()}

@@ -1,0 +1,241 @@
+"""What a run's folder holds, and that only one configuration ever writes to it.
+
+::
+
+    run.json                 the resolved configuration, versions, an outline of the corpus, the fingerprint
+    fold-01/                 one folder for each fold:
+        state.pt             from which an interrupted training goes on
+        best.safetensors     weights of the best validated epoch
+        last.safetensors     weights after the last epoch
+        metrics.jsonl        a line for each epoch
+        test.npz             scores of every head on the test part
+        fold.json            the figures of the finished fold; it is written last
+    results.json             figures over the finished folds
+
+Nothing in a run's folder is ever executed or imported: configuration and figures are JSON, weights are safetensors,
+and a state is read as plain tensors and numbers.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mrpnkit.config import Config, parse_config
+from mrpnkit.data import Corpus, Modality
+from mrpnkit.errors import RunError
+from mrpnkit.records import read_json, versions, write_json
+
+RUN, RESULTS, FOLD, SCORES = "run.json", "results.json", "fold.json", "test.npz"
+FORMAT = 1
+FOLD_KEYS = {"fold", "name", "selected_epoch", "metrics"}
+FREE = (("training", "workers"), ("folds", "only"))
+"""Settings that may change between two calls on one folder: they change no fold's result."""
+
+
+class Run(NamedTuple):
+    """An opened run: where it is, its configuration, the folder that paths in it start from, and the corpus' outline.
+
+    ``outline`` has the modalities' step shapes, types and rates, and the classes, without any sample.
+    """
+
+    folder: Path
+    config: Config
+    base: Path
+    outline: dict[str, Any]
+    versions: dict[str, str]
+    identity: str
+
+    @classmethod
+    def open(cls, folder: str | Path) -> "Run":
+        """Reads ``run.json`` of a folder.
+
+        Raises:
+            RunError: no run there, another format, a damaged file.
+        """
+        folder = Path(folder)
+        content = _read(folder)
+        try:
+            config = parse_config(content["config"])
+            base = folder / content["base"]
+            return cls(
+                folder, config, base, content["outline"], content["versions"], content["fingerprinted"]["corpus"]
+            )
+        except (KeyError, TypeError) as error:
+            raise RunError(
+                f"{folder / RUN} is damaged: {type(error).__name__}: {error}. Train into a new folder."
+            ) from error
+
+    def fold_folder(self, number: int) -> Path:
+        """Where the fold of that number, from 1, lies."""
+        return fold_folder(self.folder, number)
+
+    def finished(self) -> dict[int, dict[str, Any]]:
+        """The figures of the finished folds, by number from 1.
+
+        Raises:
+            RunError: a file of figures that is damaged.
+        """
+        found = {}
+        for path in self.folder.glob(f"fold-*/{FOLD}"):
+            content = read_json(path)
+            if not content.keys() >= FOLD_KEYS or path.parent != self.fold_folder(int(content["fold"])):
+                raise RunError(f"{path} holds no figures of its fold. Remove it, and the same command makes it again.")
+            found[int(content["fold"])] = content
+        return dict(sorted(found.items()))
+
+    def check_corpus(self, corpus: Corpus) -> None:
+        """Raises RunError unless the corpus is the one that the run was trained on."""
+        if identity_of(corpus) != self.identity:
+            raise RunError(
+                f"The data set of {self.folder} has changed since the training: its samples, labels, groups or lengths "
+                "are others, so that its folds are no longer those. Give the data as --data to evaluate all of them."
+            )
+
+    def corpus_like(self) -> Corpus:
+        """A corpus of one sample that has nothing, of the widths and classes that the run was trained on."""
+        return corpus_of(self.outline)
+
+
+def fold_folder(folder: Path, number: int) -> Path:
+    """Where the fold of that number, from 1, lies in a run's folder."""
+    return folder / f"fold-{number:02d}"
+
+
+def claim(folder: Path, config: Config, corpus: Corpus, *, base: Path, write: bool = True) -> Run:
+    """Makes a folder the run of this configuration on this corpus, or recognises it as that.
+
+    Args:
+        folder: of the run; made if it does not exist.
+        config: everything that decides the result.
+        corpus: what it is trained on.
+        base: the folder that paths in the configuration start from.
+        write: whether this process is the one that writes.
+
+    Raises:
+        RunError: the folder holds a run of another configuration or on other data; the text says what differs.
+    """
+    outline = outline_of(corpus)
+    wanted: dict[str, Any] = {"config": fingerprinted(config), "corpus": identity_of(corpus)}
+    if (folder / RUN).is_file():
+        stored = _read(folder)
+        differing = differences(stored["fingerprinted"], wanted)
+        if differing:
+            raise RunError(
+                f"{folder} holds a run with other settings: {'; '.join(differing)}. Give another --out, or remove it."
+            )
+    elif write and folder.is_dir() and any(folder.iterdir()):
+        raise RunError(f"{folder} is not empty and holds no run; give a folder of its own with --out.")
+    if write:
+        content = {
+            "format": FORMAT,
+            "fingerprint": fingerprint(wanted),
+            "config": config.resolved(),
+            "base": _relative(base, folder),
+            "outline": outline,
+            "versions": versions(),
+            "fingerprinted": wanted,
+        }
+        if (folder / RUN).is_file():
+            content["versions"] = _read(folder)["versions"]
+        write_json(folder / RUN, content)
+    return Run(folder, config, base, outline, versions(), wanted["corpus"])
+
+
+def fingerprinted(config: Config) -> dict[str, Any]:
+    """The resolved configuration without what changes no fold's result."""
+    content: dict[str, Any] = json.loads(json.dumps(config.resolved()))
+    for section, key in FREE:
+        content.get(section, {}).pop(key, None)
+    return content
+
+
+def fingerprint(content: Mapping[str, Any]) -> str:
+    """SHA-256 of plain data, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def identity_of(corpus: Corpus) -> str:
+    """A hash of ids, targets, groups and lengths: cheap, reads no steps, and tells two corpora apart."""
+    found = hashlib.sha256("\0".join(corpus.ids).encode())
+    for name, values in corpus.targets.items():
+        found.update(name.encode() + np.ascontiguousarray(values).tobytes())
+    for name, texts in corpus.groups.items():
+        found.update(name.encode() + "\0".join(texts.tolist()).encode())
+    for name, modality in corpus.modalities.items():
+        found.update(name.encode() + modality.lengths.tobytes())
+    return found.hexdigest()
+
+
+def differences(stored: Any, wanted: Any, path: str = "") -> list[str]:
+    """What differs between two resolved configurations, as ``training.epochs: 50 there, 20 here``."""
+    if isinstance(stored, dict) and isinstance(wanted, dict):
+        found = []
+        for key in [*stored, *(key for key in wanted if key not in stored)]:
+            inner = key if not path or path == "config" else f"{path}.{key}"
+            found += differences(stored.get(key), wanted.get(key), inner)
+        return found
+    if stored == wanted:
+        return []
+    if path == "corpus":
+        return ["the corpus is another one (samples, labels, groups or lengths)"]
+    return [f"{path}: {_short(stored)} there, {_short(wanted)} here"]
+
+
+def outline_of(corpus: Corpus) -> dict[str, Any]:
+    """What a model needs to know of a corpus, as plain data: step shapes, types, rates, and classes."""
+    return {
+        "modalities": {
+            name: {"dtype": str(m.steps.dtype), "step": list(m.steps.shape[1:]), "rate": m.rate}
+            for name, m in corpus.modalities.items()
+        },
+        "targets": {name: corpus.classes.get(name) for name in corpus.targets},
+        "groups": list(corpus.groups),
+        "samples": len(corpus),
+    }
+
+
+def corpus_of(outline: Mapping[str, Any]) -> Corpus:
+    """A corpus of one sample that has no steps, no labels and empty groups, of the shape that the outline says."""
+    nothing = np.zeros(1, dtype=np.int64)
+    modalities = {
+        name: Modality(np.empty((0, *entry["step"]), np.dtype(entry["dtype"])), nothing, entry["rate"])
+        for name, entry in outline["modalities"].items()
+    }
+    targets = {
+        name: np.array([-1], dtype=np.int64) if classes is not None else np.array([np.nan], dtype=np.float32)
+        for name, classes in outline["targets"].items()
+    }
+    classes = {name: names for name, names in outline["targets"].items() if names is not None}
+    return Corpus(["none"], modalities, targets, classes=classes, groups={name: [""] for name in outline["groups"]})
+
+
+def is_first_process() -> bool:
+    """Whether this is the only process, or the first of those that a launcher started."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    if not (folder / RUN).is_file():
+        what = "is no folder" if not folder.is_dir() else f"has no {RUN}"
+        raise RunError(f"{folder} is no run: it {what}. A run is made by `mrpnkit train run.toml --out FOLDER`.")
+    content = read_json(folder / RUN)
+    if content.get("format") != FORMAT:
+        raise RunError(f"{folder} has run format {content.get('format')!r}; this version reads format {FORMAT}.")
+    return content
+
+
+def _relative(base: Path, folder: Path) -> str:
+    try:
+        return Path(os.path.relpath(base.resolve(), folder.resolve())).as_posix()
+    except ValueError:  # another drive
+        return base.resolve().as_posix()
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else text[:57] + "..."
