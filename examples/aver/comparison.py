@@ -69,16 +69,18 @@ class Comparison(NamedTuple):
         return figures
 
     def table(self, title: str) -> Table:
-        """Accuracy in per cent: a row a network, a column a fold, then mean and standard deviation over folds."""
-        table = Table(title=title, title_justify="left", caption_justify="left")
-        table.add_column("network")
-        for fold in self.folds:
-            table.add_column(f"A{fold}", justify="right")
-        table.add_column("mean ± sd", justify="right")
-        for network, values in self.accuracy.items():
-            spread = f" ± {100 * statistics.stdev(values):.1f}" if len(values) > 1 else ""
-            cells = [f"{100 * value:.1f}" for value in values]
-            table.add_row(LABELS[network], *cells, f"{100 * statistics.fmean(values):.1f}{spread}")
+        """Accuracy in per cent: a row for each fold's test actors, a column a network; then mean and spread."""
+        table = Table(title=f"{title}: accuracy in %", title_justify="left")
+        table.add_column("test actors")
+        for network in self.accuracy:
+            table.add_column(LABELS[network], justify="right")
+        for place, fold in enumerate(self.folds):
+            cells = [f"{100 * values[place]:.1f}" for values in self.accuracy.values()]
+            table.add_row(fold, *cells, end_section=place + 1 == len(self.folds))
+        table.add_row("mean", *(f"{100 * self.mean(network):.1f}" for network in self.accuracy))
+        if len(self.folds) > 1:
+            spreads = (statistics.stdev(values) for values in self.accuracy.values())
+            table.add_row("sd over folds", *(f"{100 * spread:.1f}" for spread in spreads))
         return table
 
     def differences(self) -> Table:
