@@ -93,18 +93,27 @@ class Job:
         Raises:
             TrainingError: the folder holds a run that was made with other settings.
         """
-        if (self.folder / RUN).is_file():
-            stored = json.loads((self.folder / RUN).read_text(encoding="utf-8"))
-            wanted = json.loads(json.dumps(self.description()))
-            differing = sorted(key for key in wanted if stored.get(key) != wanted[key])
-            if differing:
-                raise TrainingError(
-                    f"{self.folder} holds a run with another {', '.join(differing)}. Give another --out, or remove it."
-                )
-        if not (self.folder / TEST).is_file():
-            return None
-        result: dict[str, Any] = json.loads((self.folder / TEST).read_text(encoding="utf-8"))
-        return result
+        return finished(self.folder, self.description())
+
+
+def finished(folder: Path, description: dict[str, Any]) -> dict[str, Any] | None:
+    """The test figures of a finished run, or None.
+
+    Raises:
+        TrainingError: the folder holds a run of another description.
+    """
+    if (folder / RUN).is_file():
+        stored = json.loads((folder / RUN).read_text(encoding="utf-8"))
+        wanted = json.loads(json.dumps(description))
+        differing = sorted(key for key in wanted if stored.get(key) != wanted[key])
+        if differing:
+            raise TrainingError(
+                f"{folder} holds a run with another {', '.join(differing)}. Give another --out, or remove it."
+            )
+    if not (folder / TEST).is_file():
+        return None
+    result: dict[str, Any] = json.loads((folder / TEST).read_text(encoding="utf-8"))
+    return result
 
 
 def actor_folds(corpus: Corpus, folds: int) -> list[Fold]:
@@ -122,9 +131,9 @@ def run_job(job: Job, *, progress_bar: bool = False) -> dict[str, Any]:
 
     A run that was killed goes on where it was; one that is finished is only read.
     """
-    finished = job.done()
-    if finished is not None:
-        return finished
+    before = job.done()
+    if before is not None:
+        return before
     start = time.perf_counter()
     corpus = Corpus.open(job.corpus)
     fold = job.split(corpus)
@@ -133,25 +142,48 @@ def run_job(job: Job, *, progress_bar: bool = False) -> dict[str, Any]:
     trainer, objective = make_trainer(job, corpus, fold)
     trainer.fit(keep=job.recipe.keep, progress_bar=progress_bar)
     evaluation = evaluate(trainer.plain_model, evaluation_loader(job.network, corpus, fold.test), objective)
-    evaluation.save(job.folder / SCORES)
+    facts = {"network": job.network, "fold": fold.name, "seed": job.seed}
+    return conclude(job.folder, facts, fold, trainer, evaluation, corpus.classes[TARGET], job.recipe.keep, start)
+
+
+def conclude(
+    folder: Path,
+    facts: dict[str, Any],
+    fold: Fold,
+    trainer: Trainer,
+    evaluation: Evaluation,
+    classes: list[str],
+    keep: str,
+    start: float,
+) -> dict[str, Any]:
+    """Writes scores and test figures of a training that has ended; returns what stands in ``test.json``.
+
+    Args:
+        folder: of the run.
+        facts: what tells the run from others, such as network, fold and seed; they come first.
+        fold: what was trained, validated and tested on.
+        trainer: which has ended.
+        evaluation: on the test part.
+        classes: of the target.
+        keep: which epoch was tested, ``"best"`` or ``"last"``.
+        start: ``time.perf_counter()`` at the beginning.
+    """
+    evaluation.save(folder / SCORES)
     result = {
-        "network": job.network,
-        "fold": fold.name,
-        "seed": job.seed,
+        **facts,
         "test_actors": list(fold.test_groups),
         "validation_actors": list(fold.validation_groups),
-        "selected_epoch": trainer.progress.best_epoch + 1 if job.recipe.keep == "best" else trainer.progress.epoch,
+        "selected_epoch": trainer.progress.best_epoch + 1 if keep == "best" else trainer.progress.epoch,
         "metrics": evaluation.metrics,
-        "classes": corpus.classes[TARGET],
+        "classes": classes,
         "confusion": {
-            head: evaluation.confusion(TARGET, head, classes=len(corpus.classes[TARGET])).tolist()
-            for head in evaluation.scores
+            head: evaluation.confusion(TARGET, head, classes=len(classes)).tolist() for head in evaluation.scores
         },
         "seconds": sum(report.seconds for report in trainer.history),
         "wall_seconds": time.perf_counter() - start,
         "peak_gib": peak_memory_gib(),
     }
-    write_json(job.folder / TEST, result)
+    write_json(folder / TEST, result)
     return result
 
 

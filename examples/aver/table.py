@@ -2,13 +2,13 @@
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import asdict
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import torch
 from rich.console import Console
@@ -36,10 +36,42 @@ def all_jobs(
     return [Job(corpus, out, n, fold, folds, seed, recipe) for fold in chosen for n in order for seed in seeds]
 
 
-def run_jobs(jobs: Sequence[Job], console: Console, *, workers: int | None = None) -> list[dict[str, Any]]:
-    """Runs what is not done yet, one thread a training, as many at once as there are cores; results in job order.
+class Trainable(Protocol):
+    """A training that :func:`run_jobs` runs: it can be pickled, and knows whether it was done before."""
+
+    @property
+    def network(self) -> str:
+        """What is trained, as progress shows it."""
+
+    @property
+    def fold(self) -> int:
+        """Number of the fold, from 0."""
+
+    def done(self) -> dict[str, Any] | None:
+        """The test figures of the finished run, or None."""
+
+
+J = TypeVar("J", bound=Trainable)
+
+
+def run_jobs(
+    jobs: Sequence[J],
+    console: Console,
+    *,
+    workers: int | None = None,
+    threads: int = 1,
+    run: Callable[[J], dict[str, Any]] = run_job,  # type: ignore[assignment]
+) -> list[dict[str, Any]]:
+    """Runs what is not done yet, as many trainings at once as there are cores; results in job order.
 
     An error in one training stops the rest and is raised; what is finished stays and is skipped next time.
+
+    Args:
+        jobs: what is run.
+        console: where progress is shown.
+        workers: trainings at once; by default as many as there are cores.
+        threads: of each training.
+        run: runs one job, in a process of its own; by default :func:`examples.aver.job.run_job`.
     """
     results = [job.done() for job in jobs]
     waiting = [place for place, result in enumerate(results) if result is None]
@@ -49,9 +81,11 @@ def run_jobs(jobs: Sequence[Job], console: Console, *, workers: int | None = Non
     started = time.perf_counter()
     with (
         _bar(console, waiting) as (bar, task),
-        ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_one_thread) as pool,
+        ProcessPoolExecutor(
+            workers, mp_context=get_context("spawn"), initializer=_threads, initargs=(threads,)
+        ) as pool,
     ):
-        futures = {pool.submit(run_job, jobs[place]): place for place in waiting}
+        futures = {pool.submit(run, jobs[place]): place for place in waiting}
         try:
             for count, future in enumerate(as_completed(futures), start=1):
                 results[futures[future]] = future.result()
@@ -138,5 +172,5 @@ def _bar(console: Console, waiting: Sequence[int]) -> Iterator[tuple[Progress, T
         yield bar, bar.add_task("", total=len(waiting))
 
 
-def _one_thread() -> None:
-    torch.set_num_threads(1)
+def _threads(number: int) -> None:
+    torch.set_num_threads(number)
