@@ -97,6 +97,17 @@ class FramesTimm(nn.Module):
         network.to(memory_format=self.memory_format)
         self.train()
 
+    @property
+    def stages(self) -> int:
+        """How many stages ``freeze`` can count."""
+        return len(_stages(self.network))
+
+    def refreeze(self, freeze: Freeze) -> None:
+        """Freezes just that much from now on, in the meaning of ``freeze``; what was frozen before is trained again."""
+        self.network.requires_grad_(True)
+        self._frozen = frozen_modules(self, self.network, freeze, _stages(self.network))
+        self.train(self.training)
+
     def train(self, mode: bool = True) -> "FramesTimm":
         """As ever; what is frozen stays in evaluation."""
         super().train(mode)
