@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from examples.aver.pretrain.commands import pretrain
 from examples.aver.recipe import Recipe
 from mrpnkit.errors import MrpnkitError
 
@@ -23,6 +24,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
+app.add_typer(pretrain)
 console = Console(highlight=False)
 
 Data = Annotated[

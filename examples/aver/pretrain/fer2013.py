@@ -1,0 +1,116 @@
+"""An image network learns FER-2013, from pixels of small faces to larger ones, and becomes a visual branch's start."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from examples.aver.pretrain.faces import CLASSES, Faces, FaceSplits, read_faces, without_copies
+from examples.aver.pretrain.training import Batch, Recipe, Scores, fit, probabilities
+from examples.aver.pretrain.warp import Warp, warped
+from mrpnkit.extractors.pixels import Pixels
+
+SIZES = ((64, 9), (80, 5), (96, 4))
+
+
+@dataclass(frozen=True)
+class FaceRecipe:
+    """How a face network is trained.
+
+    Args:
+        architecture: a network of timm.
+        sizes: sides of the pictures, in pixels, and for how many epochs each; faces of 48 pixels are enlarged to them,
+            and the last is the size at which the network is selected, tested and used.
+        warp: augmentation.
+        training: the loop's settings.
+    """
+
+    architecture: str = "resnet18"
+    sizes: tuple[tuple[int, int], ...] = SIZES
+    warp: Warp = field(default_factory=Warp)
+    training: Recipe = field(default_factory=Recipe)
+
+
+class FaceTask:
+    """FER-2013 for the loop: enlarged, augmented batches of the training part, validation at the epoch's own size."""
+
+    def __init__(self, splits: FaceSplits, recipe: FaceRecipe, pixels: Pixels) -> None:
+        self.recipe, self.splits, self.pixels = recipe, splits, pixels
+        self._sizes = [size for size, epochs in recipe.sizes for _ in range(epochs)]
+        self.epochs = len(self._sizes)
+        self._pictures = torch.from_numpy(splits.train.pictures)
+        self._labels = torch.from_numpy(splits.train.labels)
+
+    def steps(self, epoch: int) -> int:
+        """Whole batches only: a small last one would disturb the batch norm."""
+        return len(self._labels) // self.recipe.training.batch_size
+
+    def batches(self, epoch: int, generator: torch.Generator) -> Iterator[Batch]:
+        """See :class:`Task`."""
+        order, size = torch.randperm(len(self._labels), generator=generator), self.recipe.training.batch_size
+        for step in range(self.steps(epoch)):
+            rows = order[step * size : (step + 1) * size]
+            faces = warped(self._pictures[rows], self._sizes[epoch], self.recipe.warp, generator)
+            yield Batch(self.pixels(faces), self._labels[rows])
+
+    def validate(self, network: nn.Module, epoch: int) -> Scores:
+        """See :class:`Task`; pictures as they are, not mirrored."""
+        return face_scores(network, self.splits.validation, self._sizes[epoch], self.recipe, mirrored=False)
+
+
+def face_network(recipe: FaceRecipe) -> nn.Module:
+    """The classifier with its first, random weights."""
+    import timm
+
+    torch.manual_seed(recipe.training.seed)
+    network: nn.Module = timm.create_model(recipe.architecture, num_classes=len(CLASSES))
+    return network.to(memory_format=torch.channels_last)
+
+
+def face_pixels(network: Any, size: int | None) -> Pixels:
+    """How ``frames_timm`` normalises frames for this network, resized to a square where a size is given."""
+    normal = network.default_cfg
+    return Pixels(mean=normal["mean"], std=normal["std"], size=None if size is None else (size, size))
+
+
+def face_scores(network: nn.Module, faces: Faces, size: int, recipe: FaceRecipe, *, mirrored: bool) -> Scores:
+    """Probabilities (N, 7) of faces enlarged to ``size``; ``mirrored``: mean of a face and its mirror image."""
+    pixels, device = face_pixels(network, size), next(network.parameters()).device
+    found: list[Tensor] = []
+    network.eval()
+    for pictures in torch.from_numpy(faces.pictures).split(256):
+        inputs = pixels(pictures).to(device)
+        views = [inputs, inputs.flip(-1)] if mirrored else [inputs]
+        means = [probabilities(network, view, recipe.training.precision) for view in views]
+        found.append(torch.stack(means).mean(0).cpu())
+    return Scores(torch.cat(found), torch.from_numpy(faces.labels))
+
+
+def train_faces(data: Path, out: Path, recipe: FaceRecipe, *, device: str = "cpu") -> dict[str, Any]:
+    """Trains to the end, or goes on; tests the selected epoch on the test part once.
+
+    Returns:
+        What was measured, and what it depends on; ``history`` has a row an epoch.
+    """
+    splits = without_copies(read_faces(data, seed=recipe.training.seed))
+    network = face_network(recipe).to(device)
+    task = FaceTask(splits, recipe, face_pixels(network, None))
+    history = fit(network, task, recipe.training, out, about={"faces": splits.about, "settings": _plain(recipe)})
+    size = recipe.sizes[-1][0]
+    mirrored = face_scores(network, splits.test, size, recipe, mirrored=True)
+    single = face_scores(network, splits.test, size, recipe, mirrored=False)
+    return {"splits": splits, "network": network, "history": history, "mirrored": mirrored, "single": single}
+
+
+def small_faces(recipe: FaceRecipe) -> FaceRecipe:
+    """One epoch of each of the first two sizes, to see whether everything works."""
+    return replace(recipe, sizes=tuple((size, 1) for size, _ in recipe.sizes[:2]))
+
+
+def _plain(recipe: FaceRecipe) -> dict[str, Any]:
+    plain = asdict(recipe)
+    plain["sizes"] = [list(pair) for pair in recipe.sizes]
+    return {key: value for key, value in plain.items() if key != "training"}

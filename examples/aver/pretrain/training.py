@@ -1,0 +1,221 @@
+"""Training of a classifier whose body becomes a branch's initial weights: one loop for faces and for speakers.
+
+SGD with Nesterov momentum, one cycle of the learning rate, smoothed labels, and a running mean of the weights that is
+what is validated and kept. After every epoch the whole state is saved, so that a stopped training goes on with the
+next epoch as if it had not been stopped: what an epoch draws depends on the seed and its number alone.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from mrpnkit.errors import RunError, TrainingError
+from mrpnkit.extractors.backbone import Precision, precise
+from mrpnkit.records import write_json
+
+STATE, BEST, METRICS = "state.pt", "best.safetensors", "metrics.json"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Settings of the loop.
+
+    Args:
+        batch_size: samples a step.
+        learning_rate: at its peak.
+        momentum: of SGD.
+        weight_decay: on matrices and kernels; biases and norms have none.
+        warm_up: share of the steps in which the learning rate rises.
+        smoothing: of the labels, 0 to 1.
+        averaging: how much of the running mean of the weights stays in a step.
+        precision: ``"float32"`` or ``"bfloat16"``.
+        seed: of weights, order and augmentation.
+    """
+
+    batch_size: int = 128
+    learning_rate: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    warm_up: float = 0.2
+    smoothing: float = 0.1
+    averaging: float = 0.997
+    precision: Precision = "bfloat16"
+    seed: int = 0
+
+
+class Batch(NamedTuple):
+    """What the network reads, (B, C, H, W), and the classes (B,)."""
+
+    inputs: Tensor
+    labels: Tensor
+
+
+class Scores(NamedTuple):
+    """Of a whole part: probabilities (N, K) and classes (N,)."""
+
+    probabilities: Tensor
+    labels: Tensor
+
+    @property
+    def accuracy(self) -> float:
+        """Share of samples whose most probable class is the right one."""
+        return float((self.probabilities.argmax(1) == self.labels).double().mean())
+
+
+class Task(Protocol):
+    """What is learned: the batches of each epoch, and how a network is validated."""
+
+    epochs: int
+
+    def steps(self, epoch: int) -> int:
+        """Batches in an epoch, counted from 0."""
+
+    def batches(self, epoch: int, generator: torch.Generator) -> Iterator[Batch]:
+        """The batches of an epoch; whatever is random comes from the generator."""
+
+    def validate(self, network: nn.Module, epoch: int) -> Scores:
+        """Scores of the part on which the epoch is selected."""
+
+
+def fit(
+    network: nn.Module,
+    task: Task,
+    recipe: Recipe,
+    folder: Path,
+    *,
+    about: Mapping[str, Any],
+    say: Callable[[str], None] = print,
+) -> list[dict[str, float]]:
+    """Trains to the end and leaves the best weights in ``folder/best.safetensors``; goes on where it was stopped.
+
+    Args:
+        network: a classifier with its first weights; after the call it holds the best ones.
+        task: what is learned.
+        recipe: settings.
+        folder: what is kept; made.
+        about: whatever else decides the result; a state in the folder must have the same.
+        say: is given a line an epoch.
+
+    Returns:
+        A row an epoch: epoch, loss, validation_accuracy, learning_rate, seconds, images_per_second.
+
+    Raises:
+        TrainingError: the folder holds a state of other settings, or the loss is not finite.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    device = next(network.parameters()).device
+    optimizer = _optimizer(network, recipe)
+    total = sum(task.steps(epoch) for epoch in range(task.epochs))
+    scheduler = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, recipe.learning_rate, total_steps=total, pct_start=recipe.warm_up, cycle_momentum=False
+    )
+    average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.averaging), use_buffers=True)
+    parts = {"network": network, "average": average, "optimizer": optimizer, "scheduler": scheduler}
+    settings = {"recipe": asdict(recipe), "epochs": task.epochs, **about}
+    history = _resumed(folder / STATE, parts, settings)
+    for epoch in range(len(history), task.epochs):
+        row = _epoch(network, average, task, recipe, epoch, optimizer, scheduler, device)
+        best = max((past["validation_accuracy"] for past in history), default=-1.0)
+        if row["validation_accuracy"] > best:
+            save_weights(folder / BEST, average.module)
+        history.append(row)
+        _save(folder / STATE, {name: part.state_dict() for name, part in parts.items()}, settings, history)
+        write_json(folder / METRICS, {**settings, "history": history})
+        say(
+            f"epoch {epoch + 1:3d}/{task.epochs}  loss {row['loss']:.3f}  "
+            f"validation {100 * row['validation_accuracy']:.2f} %  {row['images_per_second']:.0f}/s  {row['seconds']:.0f} s"
+        )
+    network.load_state_dict(load_file(folder / BEST))
+    network.eval()
+    return history
+
+
+def save_weights(path: Path, network: nn.Module) -> None:
+    """Writes a network's weights as safetensors, whole or not at all."""
+    partial = path.with_suffix(".partial")
+    save_file({name: tensor.contiguous().clone() for name, tensor in network.state_dict().items()}, partial)
+    partial.replace(path)
+
+
+def probabilities(network: nn.Module, inputs: Tensor, precision: Precision) -> Tensor:
+    """Softmax (B, K) in float32 of a network in evaluation; (B, C, H, W) in channels-last order."""
+    with torch.inference_mode(), precise(precision, inputs.device):
+        scores = network(inputs.contiguous(memory_format=torch.channels_last))
+    return torch.softmax(scores.float(), 1)
+
+
+def _epoch(
+    network: nn.Module,
+    average: AveragedModel,
+    task: Task,
+    recipe: Recipe,
+    epoch: int,
+    optimizer: torch.optim.Optimizer,
+    scheduler: torch.optim.lr_scheduler.LRScheduler,
+    device: torch.device,
+) -> dict[str, float]:
+    start, losses, count = time.perf_counter(), 0.0, 0
+    generator = torch.Generator().manual_seed(recipe.seed * 100_003 + epoch)
+    network.train()
+    for batch in task.batches(epoch, generator):
+        inputs = batch.inputs.to(device).contiguous(memory_format=torch.channels_last)
+        with precise(recipe.precision, device):
+            scores = network(inputs)
+        loss = F.cross_entropy(scores.float(), batch.labels.to(device), label_smoothing=recipe.smoothing)
+        if not torch.isfinite(loss):
+            raise TrainingError(f"The loss is {float(loss)} in epoch {epoch + 1}; try a smaller learning rate.")
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        scheduler.step()
+        average.update_parameters(network)
+        losses, count = losses + float(loss.detach()) * len(inputs), count + len(inputs)
+    seconds = time.perf_counter() - start
+    average.eval()
+    return {
+        "epoch": epoch + 1,
+        "loss": losses / count,
+        "validation_accuracy": task.validate(average.module, epoch).accuracy,
+        "learning_rate": scheduler.get_last_lr()[0],
+        "seconds": time.perf_counter() - start,
+        "images_per_second": count / seconds,
+    }
+
+
+def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.SGD:
+    decayed = [parameter for parameter in network.parameters() if parameter.ndim > 1]
+    others = [parameter for parameter in network.parameters() if parameter.ndim <= 1]
+    groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=recipe.momentum > 0)
+
+
+def _resumed(path: Path, parts: Mapping[str, Any], settings: Mapping[str, Any]) -> list[dict[str, float]]:
+    if not path.is_file():
+        return []
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, ValueError, EOFError) as error:
+        raise RunError(f"{path} cannot be read: {error}. Remove it to train from the start.") from error
+    differing = sorted(key for key in settings if state["settings"].get(key) != settings[key])
+    if differing:
+        raise TrainingError(
+            f"{path.parent} holds a training with another {', '.join(differing)}. Give another --out, or remove it."
+        )
+    for name, part in parts.items():
+        part.load_state_dict(state[name])
+    history: list[dict[str, float]] = state["history"]
+    return history
+
+
+def _save(path: Path, states: Mapping[str, Any], settings: Mapping[str, Any], history: list[dict[str, float]]) -> None:
+    partial = path.with_suffix(".partial")
+    torch.save({**states, "settings": dict(settings), "history": history}, partial)
+    partial.replace(path)
