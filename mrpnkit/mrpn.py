@@ -138,11 +138,29 @@ class Branch(nn.Module):
 
 
 class MRPNFeatures(NamedTuple):
-    """What lies between branches and scores, by branch: f̂_m (3), g_m (4), and which samples have the modality."""
+    """What lies between branches and scores, by branch.
+
+    f̂_m (3), g_m (4), which samples have the modality, and the extractor's steps, which some fusions read.
+    """
 
     normalised: dict[str, Tensor]
     corrected: dict[str, Tensor]
     present: dict[str, Present]
+    sequences: dict[str, Sequences]
+
+
+class Part(NamedTuple):
+    """Scores (B, C) of something within a fusion, by target, and which samples (B,) it may be judged by."""
+
+    scores: dict[str, Tensor]
+    present: Present
+
+
+class Fused(NamedTuple):
+    """What a fusion returns that has parts to be trained beside its scores: both, the parts by name."""
+
+    scores: dict[str, Tensor]
+    parts: dict[str, Part]
 
 
 class MRPNOutput(NamedTuple):
@@ -150,12 +168,13 @@ class MRPNOutput(NamedTuple):
 
     ``fused[target]`` is (B, C); ``branches[branch][target]`` is (B, C), and empty where side scores were not asked
     for or the network has none (N0). ``present[branch]`` is (B,), True where the sample has the modality, or None
-    when every sample of the batch has it.
+    when every sample of the batch has it. ``parts`` is empty for the paper's fusion (see :class:`Fused`).
     """
 
     fused: dict[str, Tensor]
     branches: dict[str, dict[str, Tensor]]
     present: dict[str, Present]
+    parts: dict[str, Part] = {}  # noqa: RUF012  never changed
 
 
 class MRPN(nn.Module):
@@ -181,7 +200,8 @@ class MRPN(nn.Module):
         hidden: width inside the Scoring units; by default that of what they read.
         dropout: before each Dense of Scoring.
         side: what computes the side scores, ``"dense"`` or ``"scoring"``.
-        fusion: another fusion component in place of the paper's; called as :class:`FusionComponent` is.
+        fusion: another fusion component in place of the paper's; called as :class:`FusionComponent` is. One with the
+            attribute ``reads_sequences`` is given the extractors' steps as a third list.
 
     Raises:
         InputError: no branches or targets, a name that torch refuses for a module, an unknown network.
@@ -225,6 +245,7 @@ class MRPN(nn.Module):
         if fusion is None:
             fusion = FusionComponent(list(widths.values()), targets, hidden=hidden, dropout=dropout)
         self.fusion = fusion
+        self.reads_sequences = bool(getattr(fusion, "reads_sequences", False))
 
         def side_score(width: int, outputs: int) -> nn.Module:
             if side == "scoring":
@@ -245,28 +266,32 @@ class MRPN(nn.Module):
             InputError: a modality that is missing or unknown, batches of different sizes, lengths that do not fit.
         """
         present = self._presence(inputs)
-        normalised, corrected = {}, {}
-        for name, branch in self.branches.items():
-            f = branch(inputs[name])  # (1)
+        normalised, corrected, sequences = {}, {}, {}
+        for name, module in self.branches.items():
+            branch = cast(Branch, module)
+            sequences[name] = branch.extractor(inputs[name])  # F_m(x_m)
+            f = branch.aggregator(sequences[name])  # (1)
             mask = present[name]
             normalised[name] = self.norms[name](f, mask)  # f̂_m of (3)
             if name in self.perceptrons:
                 corrected[name] = self.perceptrons[name](normalised[name], mask)  # g_m = f'_m (6, 9)
             else:
                 corrected[name] = normalised[name]  # g_m = f̂_m (7, 8)
-        return MRPNFeatures(normalised, corrected, present)
+        return MRPNFeatures(normalised, corrected, present, sequences)
 
     def score(self, features: MRPNFeatures, *, sides: bool) -> MRPNOutput:
         """From features to the fused scores (7, 8, 9) and, where asked for, the side scores (8, 9)."""
         names = list(self.branches)
-        fused = self.fusion([features.corrected[name] for name in names], [features.present[name] for name in names])
+        read = [[part[name] for name in names] for part in (features.corrected, features.present, features.sequences)]
+        result = self.fusion(*read) if self.reads_sequences else self.fusion(*read[:2])
+        fused, parts = result if isinstance(result, Fused) else (result, {})
         scores = {
             name: {
                 target: _side(head, features.normalised[name], features.present[name]) for target, head in heads.items()
             }
             for name, heads in (cast("Mapping[str, nn.ModuleDict]", self.sides).items() if sides else ())
         }
-        return MRPNOutput(fused, scores, features.present)
+        return MRPNOutput(fused, scores, features.present, parts)
 
     def forward(self, inputs: Mapping[str, Sequences], *, sides: bool | None = None) -> MRPNOutput:
         """Ragged batches by modality → all scores. ``sides`` defaults to True in training, False in evaluation."""
