@@ -140,13 +140,14 @@ class Branch(nn.Module):
 class MRPNFeatures(NamedTuple):
     """What lies between branches and scores, by branch.
 
-    f̂_m (3), g_m (4), which samples have the modality, and the extractor's steps, which some fusions read.
+    f̂_m (3), g_m (4), which samples have the modality, and the extractor's steps, which some fusions read and most
+    do not, so that features made by hand need none.
     """
 
     normalised: dict[str, Tensor]
     corrected: dict[str, Tensor]
     present: dict[str, Present]
-    sequences: dict[str, Sequences]
+    sequences: dict[str, Sequences] = {}  # noqa: RUF012  never changed
 
 
 class Part(NamedTuple):
@@ -282,8 +283,9 @@ class MRPN(nn.Module):
     def score(self, features: MRPNFeatures, *, sides: bool) -> MRPNOutput:
         """From features to the fused scores (7, 8, 9) and, where asked for, the side scores (8, 9)."""
         names = list(self.branches)
-        read = [[part[name] for name in names] for part in (features.corrected, features.present, features.sequences)]
-        result = self.fusion(*read) if self.reads_sequences else self.fusion(*read[:2])
+        read = [[features.corrected[name] for name in names], [features.present[name] for name in names]]
+        steps = [[features.sequences[name] for name in names]] if self.reads_sequences else []
+        result = self.fusion(*read, *steps)
         fused, parts = result if isinstance(result, Fused) else (result, {})
         scores = {
             name: {
