@@ -9,7 +9,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mrpnkit.errors import InputError
-from mrpnkit.feature_norm import Present
 from mrpnkit.mrpn import FUSED, MRPNOutput
 from mrpnkit.targets import Target
 
@@ -79,9 +78,18 @@ class Objective:
                     f"labels for {list(labels)} and scores for {list(output.fused)}."
                 )
             known = target.known(labels[name])
+            everybody = (
+                None if _processes() > 1 else _weights(known)
+            )  # processes must count the same heads, all of them
             heads = {FUSED: output.fused[name], **{b: scores[name] for b, scores in output.branches.items()}}
             for head, scores in heads.items():
-                term = _mean(target.losses(scores, labels[name]), known, output.present.get(head))
+                present = output.present.get(head)
+                if present is None:
+                    valid, number = everybody or _weights(known)
+                else:
+                    valid, number = _weights(known & present)
+                losses = target.losses(scores, labels[name])
+                term = torch.dot(losses, valid.to(losses.dtype)) / number
                 terms[f"{name}/{head}"] = term
                 weight = self.weights.get(head, 1.0)
                 weighted[f"{name}/{head}"] = term if weight == 1.0 else weight * term
@@ -98,10 +106,15 @@ class Objective:
             )
 
 
-def _mean(losses: Tensor, known: Tensor, present: Present) -> Tensor:
-    valid = (known if present is None else known & present).to(losses.dtype)
-    count = valid.sum()
-    if dist.is_available() and dist.is_initialized():
+def _weights(valid: Tensor) -> tuple[Tensor, Tensor]:
+    """1 for the samples that count and 0 for the others, (B,), and how many count in a process on average."""
+    weights = valid.to(torch.float32)
+    count = weights.sum()
+    if _processes() > 1:
         dist.all_reduce(count)
         count = count / dist.get_world_size()
-    return (losses * valid).sum() / count.clamp(min=torch.finfo(count.dtype).tiny)
+    return weights, count.clamp(min=torch.finfo(count.dtype).tiny)
+
+
+def _processes() -> int:
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1

@@ -103,6 +103,15 @@ class Sequences(NamedTuple):
         """True where a sample has this modality, that is at least one step."""
         return self.lengths > 0
 
+    @property
+    def is_one_step_each(self) -> bool:
+        """Whether this is known to be a vector modality that no sample lacks; on a GPU False, not to wait for it."""
+        return (
+            self.steps.shape[0] == self.lengths.shape[0]
+            and self.lengths.device.type == "cpu"
+            and bool((self.lengths == 1).all())
+        )
+
     def check(self, name: str = "sequences") -> "Sequences":
         """Returns itself, or says what does not fit together. Waits for the device: not for the inner loop on a GPU.
 

@@ -18,6 +18,8 @@ Pool = Literal["last", "mean", "max"]
 
 def last_step(inputs: Sequences) -> Float[Tensor, "batch features"]:
     """x_T of each sample; 0 where T = 0."""
+    if inputs.is_one_step_each:
+        return inputs.steps
     return _pick(inputs, inputs.starts() + inputs.lengths - 1)
 
 
@@ -28,6 +30,8 @@ def first_step(inputs: Sequences) -> Float[Tensor, "batch features"]:
 
 def mean_step(inputs: Sequences) -> Float[Tensor, "batch features"]:
     """(1 / T) · Σ_t x_t of each sample, summed in float32 at least; 0 where T = 0."""
+    if inputs.is_one_step_each:
+        return inputs.steps
     steps = inputs.steps if inputs.steps.dtype == torch.float64 else inputs.steps.float()
     sums = steps.new_zeros(inputs.batch_size, steps.shape[1]).index_add(0, inputs.sample_of_step(), steps)
     return (sums / inputs.lengths.clamp(min=1)[:, None]).to(inputs.steps.dtype)
@@ -35,6 +39,8 @@ def mean_step(inputs: Sequences) -> Float[Tensor, "batch features"]:
 
 def max_step(inputs: Sequences) -> Float[Tensor, "batch features"]:
     """max_t x_t of each sample, by feature; 0 where T = 0. Steps that tie share the gradient."""
+    if inputs.is_one_step_each:
+        return inputs.steps
     highest = torch.segment_reduce(inputs.steps, "max", lengths=inputs.lengths)
     return highest.masked_fill(~inputs.present[:, None], 0.0)
 

@@ -8,6 +8,7 @@ import json
 import math
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Literal, cast
 
@@ -97,7 +98,8 @@ class Trainer:
         self._unprepared = batches
         if self.accelerator.num_processes == 1:
             model = model.to(self.accelerator.device)
-        self.model, self.optimizer, self.batches = self.accelerator.prepare(model, optimizer, batches)
+        self.model, self.batches = self.accelerator.prepare(model, batches)
+        self.optimizer = optimizer  # as it is: accelerate's wrapper and backward look for a package in every step
         self.validation = self.accelerator.prepare(validation) if validation is not None else None
         self._parameters = [p for group in optimizer.param_groups for p in group["params"]]
         if {id(p) for p in self._parameters} - {id(p) for p in model.parameters()}:
@@ -106,6 +108,7 @@ class Trainer:
         self.history: list[EpochReport] = []
         self.last_evaluation: Evaluation | None = None
         self._sums: Tensor | None = None
+        self._one = torch.ones((), device=self.accelerator.device)
         self._terms: list[str] = []
         self._best_weights: dict[str, Tensor] | None = None
         self._holds_best = False
@@ -171,22 +174,24 @@ class Trainer:
         return report
 
     def _step(self, batch: Batch) -> None:
-        with torch.autocast(self.accelerator.device.type, torch.bfloat16, enabled=self.bfloat16):
+        with torch.autocast(self.accelerator.device.type, torch.bfloat16) if self.bfloat16 else nullcontext():
             output = self.model(batch.inputs)
         loss = self.objective(output, batch.labels)
-        if not torch.isfinite(loss.total):
+        if not math.isfinite(loss.total.item()):
             raise TrainingError(self._not_finite(loss, batch))
         self.optimizer.zero_grad()
-        self.accelerator.backward(loss.total)
+        loss.total.backward()
         if self.clip_norm is not None:
             nn.utils.clip_grad_norm_(self._parameters, self.clip_norm)
         self.optimizer.step()
         if self.scheduler is not None and not isinstance(self.scheduler, ReduceLROnPlateau):
             self.scheduler.step()
         size = batch.rows.shape[0]
-        values = torch.stack([*loss.terms.values(), loss.total.new_ones(())]).detach().double() * size
+        values = torch.stack([*loss.terms.values(), self._one]).detach()
         self._terms = list(loss.terms)
-        self._sums = values if self._sums is None else self._sums + values
+        self._sums = (torch.zeros_like(values, dtype=torch.float64) if self._sums is None else self._sums).add_(
+            values, alpha=size
+        )
         self.progress = self.progress._replace(batch=self.progress.batch + 1, step=self.progress.step + 1)
 
     def _mean_terms(self) -> dict[str, float]:
