@@ -1,0 +1,158 @@
+"""Where the fusion loses to a single modality: by class, by group, by fold, and which samples.
+
+The paper found one pair of actors on which the video alone was better than the fusion, and made its network for such
+*inferior cases* (section 4.4). Here they are looked for: for every class, every value of every group and every fold,
+each branch is compared with the fusion on the same samples.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mrpnkit.analysis.outcomes import Outcomes
+from mrpnkit.analysis.significance import Interval, bootstrap, holm, mcnemar
+from mrpnkit.data.folds import natural
+from mrpnkit.mrpn import FUSED
+
+ALL, CLASS, FOLD = "all", "class", "fold"
+
+
+class Cell(NamedTuple):
+    """A branch beside the fusion on some of the samples.
+
+    Attributes:
+        axis: ``all``, ``class``, ``fold``, or the name of a group.
+        value: which class, fold or group; empty for all.
+        branch: who is compared with the fusion.
+        samples: how many both judged.
+        fused, alone: their accuracies, as fractions.
+        lost: samples where the fusion is wrong and the branch right.
+        won: samples where the fusion is right and the branch wrong.
+        gain: fused − alone with a bootstrap interval.
+        p: of McNemar's exact test.
+        adjusted: that p, adjusted for all cells of the same axis (Holm).
+    """
+
+    axis: str
+    value: str
+    branch: str
+    samples: int
+    fused: float
+    alone: float
+    lost: int
+    won: int
+    gain: Interval
+    p: float
+    adjusted: float
+
+    @property
+    def inferior(self) -> bool:
+        """Whether the branch is better than the fusion here, at all."""
+        return self.lost > self.won
+
+    def established(self, level: float = 0.05) -> bool:
+        """Whether the difference, whichever its sign, is more than chance, all cells of the axis considered."""
+        return self.adjusted < level
+
+    def plain(self) -> dict[str, Any]:
+        """As plain data for a table."""
+        row = {**self._asdict(), "gain": self.gain.value, "low": self.gain.low, "high": self.gain.high}
+        return {**row, "inferior": self.inferior, "established": self.established()}
+
+
+class Interference(NamedTuple):
+    """All cells of all axes; the samples behind a cell are found by :meth:`samples`."""
+
+    outcomes: Outcomes
+    cells: list[Cell]
+
+    def on(self, axis: str) -> list[Cell]:
+        """The cells of an axis."""
+        return [cell for cell in self.cells if cell.axis == axis]
+
+    @property
+    def axes(self) -> list[str]:
+        """``all``, ``class``, ``fold`` and the groups."""
+        return list(dict.fromkeys(cell.axis for cell in self.cells))
+
+    @property
+    def inferior_cases(self) -> list[Cell]:
+        """Where a single modality beats the fusion by more than chance, the clearest first."""
+        found = [cell for cell in self.cells if cell.inferior and cell.established()]
+        return sorted(found, key=lambda cell: (cell.adjusted, cell.gain.value))
+
+    def samples(self, cell: Cell) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Rows of the outcomes that are lost to the branch, and rows that are won from it."""
+        inside = members(self.outcomes, cell.axis)[cell.value]
+        both = inside & self.outcomes.judged(FUSED) & self.outcomes.judged(cell.branch)
+        fused, alone = self.outcomes.right(FUSED), self.outcomes.right(cell.branch)
+        return np.flatnonzero(both & ~fused & alone), np.flatnonzero(both & fused & ~alone)
+
+
+def interference(
+    outcomes: Outcomes, *, cluster: str | None = None, axes: Sequence[str] | None = None, draws: int = 2000
+) -> Interference:
+    """Compares every branch with the fusion, over all samples and by class, fold and group.
+
+    Args:
+        outcomes: of all heads.
+        cluster: the group whose samples belong together, such as the actor: whole ones are drawn in the bootstrap.
+        axes: which groups are looked at; by default all that have at most 60 values.
+        draws: of the bootstrap.
+
+    >>> fused, audio = np.eye(2)[[0, 1, 1, 1]], np.eye(2)[[0, 0, 1, 1]]
+    >>> found = interference(Outcomes.of({"fused": fused, "audio": audio}, [0, 0, 1, 1]))
+    >>> cell = found.on("all")[0]
+    >>> cell.fused, cell.alone, cell.lost, cell.won
+    (0.75, 1.0, 1, 0)
+    """
+    groups = [name for name, values in outcomes.groups.items() if 1 < len(set(values.tolist())) <= 60]
+    chosen = groups if axes is None else [name for name in axes if name in outcomes.groups]
+    clusters = outcomes.groups.get(cluster) if cluster is not None else None
+    fused = outcomes.right(FUSED)
+    cells: list[Cell] = []
+    for axis in (ALL, CLASS, *([FOLD] if len(set(outcomes.folds.tolist())) > 1 else []), *chosen):
+        made = [
+            _cell(outcomes, axis, value, branch, inside, fused, clusters, draws)
+            for value, inside in members(outcomes, axis).items()
+            for branch in outcomes.branches
+        ]
+        known = [cell for cell in made if cell is not None]
+        adjusted = holm([cell.p for cell in known])
+        cells += [cell._replace(adjusted=p) for cell, p in zip(known, adjusted, strict=True)]
+    return Interference(outcomes, cells)
+
+
+def members(outcomes: Outcomes, axis: str) -> dict[str, NDArray[np.bool_]]:
+    """By value of the axis, (n,): which samples have it; classes in their order, others in natural order."""
+    if axis == ALL:
+        return {"": np.ones(len(outcomes.labels), dtype=np.bool_)}
+    if axis == CLASS:
+        return {name: outcomes.labels == label for label, name in enumerate(outcomes.classes)}
+    texts = outcomes.folds.astype(np.str_) if axis == FOLD else outcomes.groups[axis]
+    return {value: texts == value for value in sorted(set(texts.tolist()), key=natural)}
+
+
+def _cell(
+    outcomes: Outcomes,
+    axis: str,
+    value: str,
+    branch: str,
+    inside: NDArray[np.bool_],
+    fused: NDArray[np.bool_],
+    clusters: NDArray[np.str_] | None,
+    draws: int,
+) -> Cell | None:
+    both = inside & outcomes.judged(FUSED) & outcomes.judged(branch)
+    if not both.any():
+        return None
+    ours, theirs = fused[both], outcomes.right(branch)[both]
+    lost, won = int((~ours & theirs).sum()), int((ours & ~theirs).sum())
+    belongs = clusters[both] if clusters is not None and axis != FOLD else None
+    gain = bootstrap(ours.astype(np.float64) - theirs, belongs, draws=draws)
+    p = mcnemar(lost, won)
+    return Cell(
+        axis, value, branch, len(ours), float(ours.mean()), float(theirs.mean()), lost, won, gain, p, adjusted=p
+    )

@@ -1,0 +1,270 @@
+"""Outcomes, significance and interference, against scipy, scikit-learn and cases worked out by hand."""
+
+import itertools
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.stats import binomtest
+from sklearn.metrics import cohen_kappa_score, confusion_matrix, log_loss
+
+from mrpnkit.analysis import (
+    Outcomes,
+    agreement,
+    bootstrap,
+    calibration,
+    holm,
+    interference,
+    mcnemar,
+    shapley,
+    subsets_of,
+    worth,
+)
+from mrpnkit.errors import InputError
+
+
+def drawn(samples: int = 200, classes: int = 4, *, seed: int = 0) -> Outcomes:
+    """Three heads of different quality, one of which lacks some samples; groups and folds."""
+    generator = np.random.default_rng(seed)
+    labels = generator.integers(0, classes, samples)
+    probabilities = {}
+    for head, strength in (("fused", 2.0), ("audio", 1.0), ("video", 1.5)):
+        logits = generator.normal(size=(samples, classes))
+        logits[np.arange(samples), labels] += strength
+        exponent = np.exp(logits)
+        probabilities[head] = exponent / exponent.sum(axis=1, keepdims=True)
+    probabilities["audio"][::9] = np.nan
+    actors = [str(1 + row * 10 // samples) for row in range(samples)]
+    return Outcomes.of(probabilities, labels, classes=["a", "b", "c", "d"][:classes], groups={"actor": actors},
+                       folds=[1 + row * 5 // samples for row in range(samples)])  # fmt: skip
+
+
+@pytest.mark.parametrize(("first", "second"), [(0, 0), (1, 9), (5, 5), (30, 12), (0, 7), (400, 350)])
+def test_mcnemar_is_a_binomial_test(first: int, second: int) -> None:
+    expected = binomtest(first, first + second).pvalue if first + second else 1.0
+    assert mcnemar(first, second) == pytest.approx(expected, abs=1e-12)
+
+
+def test_mcnemar_refuses_negative_counts() -> None:
+    with pytest.raises(InputError, match="counts must be 0 or more"):
+        mcnemar(-1, 3)
+
+
+def test_holm_rejects_what_the_step_down_procedure_rejects() -> None:
+    """At every level: adjusted p below it, exactly where Holm's own procedure rejects."""
+    generator = np.random.default_rng(1)
+    for _ in range(50):
+        p = generator.uniform(0, 0.2, size=6).tolist()
+        adjusted = holm(p)
+        for level in (0.01, 0.05, 0.1, 0.3):
+            rejected = set()
+            for rank, place in enumerate(sorted(range(6), key=lambda i: p[i])):
+                if p[place] >= level / (6 - rank):
+                    break
+                rejected.add(place)
+            assert {place for place in range(6) if adjusted[place] < level} == rejected
+
+
+def test_bootstrap_of_samples_agrees_with_scipy() -> None:
+    from scipy.stats import bootstrap as theirs
+
+    values = np.random.default_rng(0).normal(0.3, 1.0, 300)
+    ours = bootstrap(values, draws=6000)
+    other = theirs((values,), np.mean, method="percentile", n_resamples=6000, rng=np.random.default_rng(5))
+    assert ours.value == pytest.approx(values.mean())
+    assert ours.low == pytest.approx(other.confidence_interval.low, abs=0.01)
+    assert ours.high == pytest.approx(other.confidence_interval.high, abs=0.01)
+
+
+def test_bootstrap_of_clusters_is_wider_where_clusters_differ() -> None:
+    """Of ten persons of 50 equal values each, the interval is that of ten values and not of 500."""
+    persons = np.repeat([f"p{i}" for i in range(10)], 50)
+    means = np.random.default_rng(2).normal(size=10)
+    values = np.repeat(means, 50)
+    whole, clustered = bootstrap(values), bootstrap(values, persons)
+    assert clustered.high - clustered.low > 4 * (whole.high - whole.low)
+    alone = bootstrap(means, draws=2000)
+    assert (clustered.low, clustered.high) == pytest.approx((alone.low, alone.high), abs=0.12)
+
+
+def test_confusion_and_accuracy_are_scikit_learns() -> None:
+    outcomes = drawn()
+    for head in outcomes.heads:
+        judged = outcomes.judged(head)
+        expected = confusion_matrix(outcomes.labels[judged], outcomes.decided(head)[judged], labels=range(4))
+        assert (outcomes.confusion(head) == expected).all()
+        assert outcomes.accuracy(head) == pytest.approx(np.trace(expected) / expected.sum())
+
+
+def test_cells_by_hand() -> None:
+    outcomes = drawn()
+    found = interference(outcomes, cluster="actor", draws=100)
+    assert found.axes == ["all", "class", "fold", "actor"]
+    assert len(found.on("class")) == 8
+    for cell in found.cells:
+        keep = {
+            "all": np.ones(200, bool),
+            "class": np.array([outcomes.classes[label] == cell.value for label in outcomes.labels]),
+            "fold": outcomes.folds.astype(str) == cell.value,
+            "actor": outcomes.groups["actor"] == cell.value,
+        }[cell.axis] & outcomes.judged(cell.branch)
+        ours = outcomes.probabilities["fused"][keep].argmax(1) == outcomes.labels[keep]
+        theirs = outcomes.probabilities[cell.branch][keep].argmax(1) == outcomes.labels[keep]
+        assert cell.samples == keep.sum()
+        assert (cell.lost, cell.won) == ((theirs & ~ours).sum(), (ours & ~theirs).sum())
+        assert cell.p == pytest.approx(binomtest(cell.lost, cell.lost + cell.won).pvalue if cell.lost + cell.won else 1)
+        assert cell.gain.value == pytest.approx(ours.mean() - theirs.mean())
+        assert cell.gain.low <= cell.gain.value <= cell.gain.high
+        lost, won = found.samples(cell)
+        assert (len(lost), len(won)) == (cell.lost, cell.won)
+        assert keep[lost].all()
+        assert keep[won].all()
+
+
+def test_an_inferior_case_placed_on_purpose_is_the_one_found() -> None:
+    """The fusion of one actor follows a wrong audio; everywhere else it follows the video."""
+    generator = np.random.default_rng(3)
+    samples, classes = 600, 4
+    labels = generator.integers(0, classes, samples)
+    actors = np.array([str(1 + row // 60) for row in range(samples)])
+    video = np.eye(classes)[np.where(generator.random(samples) < 0.9, labels, (labels + 1) % classes)]
+    fused = np.eye(classes)[np.where(generator.random(samples) < 0.97, labels, (labels + 2) % classes)]
+    fused[actors == "7"] = np.eye(classes)[(labels[actors == "7"] + generator.integers(0, 2, 60)) % classes]
+    found = interference(Outcomes.of({"fused": fused, "video": video}, labels, groups={"actor": actors.tolist()}))
+    assert [(cell.axis, cell.value, cell.branch) for cell in found.inferior_cases] == [("actor", "7", "video")]
+    assert found.inferior_cases[0].gain.high < 0
+
+
+def test_equal_heads_are_called_different_no_oftener_than_the_level_says() -> None:
+    """Two heads that are right independently with the same probability: at most 5 % of data sets have a finding."""
+    generator = np.random.default_rng(4)
+    hits = 0
+    for _ in range(60):
+        labels = generator.integers(0, 4, 240)
+        heads = {
+            head: np.eye(4)[np.where(generator.random(240) < 0.7, labels, (labels + 1) % 4)]
+            for head in ("fused", "audio")
+        }
+        actors = [str(row // 24) for row in range(240)]
+        found = interference(Outcomes.of(heads, labels, groups={"actor": actors}), draws=10)
+        hits += any(cell.established() for cell in found.on("actor"))
+    assert hits <= 6
+
+
+def test_expected_calibration_error_by_a_loop() -> None:
+    outcomes = drawn()
+    for head in outcomes.heads:
+        judged = outcomes.judged(head)
+        p, labels = outcomes.probabilities[head][judged], outcomes.labels[judged]
+        total = 0.0
+        for number in range(10):
+            inside = [i for i in range(len(p)) if number / 10 < p[i].max() <= (number + 1) / 10]
+            if inside:
+                confidence = sum(p[i].max() for i in inside) / len(inside)
+                accuracy = sum(p[i].argmax() == labels[i] for i in inside) / len(inside)
+                total += len(inside) / len(p) * abs(confidence - accuracy)
+        found = calibration(outcomes, head, bins=10)
+        assert found.ece == pytest.approx(total)
+        assert found.nll == pytest.approx(log_loss(labels, p, labels=range(4)))
+        assert found.brier == pytest.approx(
+            np.mean([((p[i] - np.eye(4)[labels[i]]) ** 2).sum() for i in range(len(p))])
+        )
+        assert sum(one.samples for one in found.bins) == len(p)
+
+
+def test_agreement_is_cohens_kappa() -> None:
+    outcomes = drawn()
+    pairs = {(one.first, one.second): one for one in agreement(outcomes)}
+    assert list(pairs) == [("fused", "audio"), ("fused", "video"), ("audio", "video")]
+    for (first, second), one in pairs.items():
+        both = outcomes.judged(first) & outcomes.judged(second)
+        a, b = outcomes.decided(first)[both], outcomes.decided(second)[both]
+        assert one.kappa == pytest.approx(cohen_kappa_score(a, b))
+        assert one.agree == pytest.approx((a == b).mean())
+        assert one.both_right + one.only_first + one.only_second + one.both_wrong == pytest.approx(1)
+
+
+def test_shapley_is_the_mean_over_all_orders() -> None:
+    names = ["a", "b", "c", "d"]
+    generator = np.random.default_rng(0)
+    value = {subset: float(generator.normal()) for subset in subsets_of(names)}
+    expected = dict.fromkeys(names, 0.0)
+    orders = list(itertools.permutations(names))
+    for order in orders:
+        before = 0.0
+        for place in range(4):
+            after = value[tuple(name for name in names if name in order[: place + 1])]
+            expected[order[place]] += (after - before) / len(orders)
+            before = after
+    assert shapley(names, value) == pytest.approx(expected)
+    assert sum(expected.values()) == pytest.approx(value[tuple(names)])
+
+
+def posterior(joint: NDArray[np.float64], known: tuple[int, ...], x: NDArray[np.int64]) -> NDArray[np.float64]:
+    """p(y | some of the x) of a joint distribution over (y, x0, x1), for each row of x."""
+    rows = []
+    for values in x:
+        table = joint
+        for axis in (1, 0):
+            table = table.take(values[axis], axis=1 + axis) if axis in known else table.sum(axis=1 + axis)
+        rows.append(table / table.sum())
+    return np.array(rows)
+
+
+def test_information_of_true_posteriors_is_the_mutual_information() -> None:
+    """Data that hold a joint distribution exactly, judged by its own posteriors: I(Y; X) by its definition."""
+    counts = np.random.default_rng(6).integers(1, 9, size=(3, 2, 4))
+    joint = counts / counts.sum()
+    cells = [cell for cell in np.ndindex(*counts.shape) for _ in range(counts[cell])]
+    labels = np.array([cell[0] for cell in cells])
+    x = np.array([cell[1:] for cell in cells])
+    found = worth({("u",): posterior(joint, (0,), x), ("v",): posterior(joint, (1,), x),
+                   ("u", "v"): posterior(joint, (0, 1), x)}, labels)  # fmt: skip
+
+    def mutual(table: NDArray[np.float64]) -> float:
+        product = table.sum(1, keepdims=True) * table.sum(0, keepdims=True)
+        return float((table * np.log2(table / product)).sum())
+
+    u, v, both = mutual(joint.sum(2)), mutual(joint.sum(1)), mutual(joint.reshape(3, -1))
+    assert [found.information[s] for s in (("u",), ("v",), ("u", "v"))] == pytest.approx([u, v, both])
+    assert found.shares == pytest.approx({"u": (u + both - v) / 2, "v": (v + both - u) / 2})
+    assert [size for size, *_ in found.curve()] == [1, 2]
+
+
+def test_worth_needs_all_subsets() -> None:
+    with pytest.raises(InputError, match=r"no probabilities of the modalities a \+ b"):
+        worth({("a",): np.ones((1, 2)) / 2, ("b",): np.ones((1, 2)) / 2}, np.array([0]))
+
+
+def test_heads_of_another_run_stand_beside() -> None:
+    outcomes = drawn()
+    order = np.random.default_rng(0).permutation(200)
+    other = Outcomes.of(
+        {"fused": outcomes.probabilities["video"][order]}, outcomes.labels[order], classes=outcomes.classes,
+        ids=outcomes.ids[order].tolist(), folds=outcomes.folds[order],
+    )  # fmt: skip
+    joined = outcomes.beside("video alone", other)
+    assert (joined.probabilities["video alone"] == outcomes.probabilities["video"]).all()
+    with pytest.raises(InputError, match="cannot be compared sample by sample"):
+        outcomes.beside("more", other.only(other.labels == 0))
+    with pytest.raises(InputError, match="have a head 'audio' already"):
+        outcomes.beside("audio", other)
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"probabilities": {"audio": np.eye(2)}}, "need the head 'fused'"),
+        ({"probabilities": {"fused": np.eye(3)}}, r"have shape \(3, 3\); expected \(2, 3\)"),
+        ({"labels": [0, 5]}, "labels from 0 to 5 for 2 classes"),
+        ({"folds": [1]}, "1 folds for 2 labels"),
+    ],
+)
+def test_outcomes_say_what_does_not_fit(change: dict[str, object], text: str) -> None:
+    given: dict[str, object] = {"probabilities": {"fused": np.eye(2)}, "labels": [0, 1], **change}
+    with pytest.raises(InputError, match=text):
+        Outcomes.of(**given)  # type: ignore[arg-type]
+
+
+def test_samples_without_a_label_are_left_out() -> None:
+    assert Outcomes.of({"fused": np.eye(3)}, [0, -1, 2]).ids.tolist() == ["0", "2"]
