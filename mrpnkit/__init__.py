@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     )
     from mrpnkit.objective import Loss, Objective
     from mrpnkit.sequences import Padded, Sequences
-    from mrpnkit.targets import Classification
+    from mrpnkit.targets import Classification, MultiLabel, Ordinal, Regression
 
 __version__ = "0.1.0"
 
@@ -34,8 +34,11 @@ __all__ = [
     "MRPNFeatures",
     "MRPNOutput",
     "MrpnkitError",
+    "MultiLabel",
     "Objective",
+    "Ordinal",
     "Padded",
+    "Regression",
     "ResPerceptron",
     "Scoring",
     "Sequences",
@@ -47,7 +50,7 @@ _HOME = {
     "mrpn": ("MRPN", "Branch", "FusionComponent", "MRPNFeatures", "MRPNOutput", "ResPerceptron", "Scoring"),
     "objective": ("Loss", "Objective"),
     "sequences": ("Padded", "Sequences"),
-    "targets": ("Classification",),
+    "targets": ("Classification", "MultiLabel", "Ordinal", "Regression"),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
