@@ -26,6 +26,8 @@ FUSED = "fused"
 """The name of the central score, beside the names of the branches; no branch may have it."""
 
 Network = Literal["n0", "n1", "n2"]
+Absent = Literal["zero", "learned"]
+Fallback = Literal["never", "single", "incomplete"]
 
 
 class ResPerceptron(nn.Module):
@@ -73,21 +75,33 @@ class Scoring(nn.Module):
 class FusionComponent(nn.Module):
     """Concatenate(g_1 … g_N) → FeatureNorm → Scoring, one Scoring for each target (3, 4; Figure 8).
 
-    Equation (3) and the text normalise after the concatenation, equation (4) omits it: we normalise.
+    Equation (3) and the text normalise after the concatenation, equation (4) omits it: we normalise. What stands for
+    an absent modality is put there behind the normalisation, so that no statistic knows of it.
 
     Args:
         features: widths of g_1 … g_N in the declared order of the branches.
         targets: number of scores of each target.
         hidden: width inside Scoring; by default that of the concatenation.
         dropout: before each Dense of Scoring.
+        absent: what stands for a modality that a sample lacks: ``"zero"``, the mean of a normalised feature, or
+            ``"learned"``, a vector for each modality that is trained with the network and begins at zero.
     """
 
     def __init__(
-        self, features: Sequence[int], targets: Mapping[str, int], *, hidden: int | None = None, dropout: float = 0.0
+        self,
+        features: Sequence[int],
+        targets: Mapping[str, int],
+        *,
+        hidden: int | None = None,
+        dropout: float = 0.0,
+        absent: Absent = "zero",
     ) -> None:
         super().__init__()
+        if absent not in ("zero", "learned"):
+            raise InputError(f"FusionComponent: absent is {absent!r}; expected 'zero' or 'learned'.")
         self.features = tuple(features)
         self.norm = FeatureNorm(sum(features))
+        self.stand_in = nn.Parameter(torch.zeros(sum(features))) if absent == "learned" else None
         self.scoring = nn.ModuleDict(
             {target: Scoring(sum(features), n, hidden=hidden, dropout=dropout) for target, n in targets.items()}
         )
@@ -96,11 +110,16 @@ class FusionComponent(nn.Module):
         """g = FeatureNorm(Concatenate(g_1 … g_N)) of (3): (B, ΣD)."""
         g = torch.cat(list(features), dim=1)
         if all(mask is None for mask in present):
-            return cast(Tensor, self.norm(g))
+            whole = cast(Tensor, self.norm(g))
+            # Adds nothing but a gradient of zero: processes that train together wait for one of every parameter.
+            return whole if self.stand_in is None or not self.training else whole + 0 * self.stand_in.to(whole.dtype)
         everybody = torch.ones(g.shape[0], dtype=torch.bool, device=g.device)
         masks = [everybody if mask is None else mask for mask in present]
-        columns = [mask[:, None].expand(-1, width) for mask, width in zip(masks, self.features, strict=True)]
-        return cast(Tensor, self.norm(g, torch.cat(columns, dim=1)))
+        columns = torch.cat(
+            [mask[:, None].expand(-1, width) for mask, width in zip(masks, self.features, strict=True)], dim=1
+        )
+        y = cast(Tensor, self.norm(g, columns))
+        return y if self.stand_in is None else torch.where(columns, y, self.stand_in.to(y.dtype))
 
     def forward(self, features: Sequence[Tensor], present: Sequence[Present]) -> dict[str, Tensor]:
         """N tensors (B, D_m) and N masks (B,) or None → for each target its fused scores (B, C)."""
@@ -201,11 +220,18 @@ class MRPN(nn.Module):
         hidden: width inside the Scoring units; by default that of what they read.
         dropout: before each Dense of Scoring.
         side: what computes the side scores, ``"dense"`` or ``"scoring"``.
-        fusion: another fusion component in place of the paper's; called as :class:`FusionComponent` is. One with the
-            attribute ``reads_sequences`` is given the extractors' steps as a third list.
+        absent: what stands for an absent modality in the paper's fusion: see :class:`FusionComponent`.
+        fallback: whose scores are given as the fused ones, in evaluation, for a sample that lacks modalities:
+            ``"never"`` anybody's but the fusion's; ``"single"``: the branch's, where only one modality is left;
+            ``"incomplete"``: the mean of the scores of the branches that are left, wherever one is missing. N0 has no
+            scores to fall back to.
+        fusion: another fusion component in place of the paper's; called as :class:`FusionComponent` is. Where its
+            attribute ``reads`` names ``"sequences"`` or ``"sides"``, it is given these too, as a further list each: the
+            extractors' steps, and the branches' side scores by target.
 
     Raises:
-        InputError: no branches or targets, a name that torch refuses for a module, an unknown network.
+        InputError: no branches or targets, a name that torch refuses for a module, an unknown network, a fusion that
+            reads side scores in N0, which has none.
 
     >>> from mrpnkit import Sequences
     >>> from mrpnkit.aggregators import Last
@@ -226,6 +252,8 @@ class MRPN(nn.Module):
         hidden: int | None = None,
         dropout: float = 0.0,
         side: Literal["dense", "scoring"] = "dense",
+        absent: Absent = "zero",
+        fallback: Fallback = "never",
         fusion: nn.Module | None = None,
     ) -> None:
         super().__init__()
@@ -233,9 +261,14 @@ class MRPN(nn.Module):
             raise InputError(f"MRPN: there is no network {network!r}; expected 'n0', 'n1' or 'n2'.")
         if side not in ("dense", "scoring"):
             raise InputError(f"MRPN: side scores cannot be computed by {side!r}; expected 'dense' or 'scoring'.")
+        if fallback not in ("never", "single", "incomplete"):
+            raise InputError(f"MRPN: fallback is {fallback!r}; expected 'never', 'single' or 'incomplete'.")
+        if fallback != "never" and network == "n0":
+            raise InputError(f"MRPN: n0 has no side scores, so that it cannot fall back to them ({fallback!r}).")
         check_names(branches, "branch")
         check_names(targets, "target")
         self.network = network
+        self.fallback = fallback
         self.targets = dict(targets)
         self.branches = nn.ModuleDict(branches)
         widths = {name: branch.out_features for name, branch in branches.items()}
@@ -244,9 +277,13 @@ class MRPN(nn.Module):
             {name: ResPerceptron(width) for name, width in widths.items()} if network == "n2" else {}
         )
         if fusion is None:
-            fusion = FusionComponent(list(widths.values()), targets, hidden=hidden, dropout=dropout)
+            fusion = FusionComponent(list(widths.values()), targets, hidden=hidden, dropout=dropout, absent=absent)
         self.fusion = fusion
-        self.reads_sequences = bool(getattr(fusion, "reads_sequences", False))
+        self.reads = tuple(getattr(fusion, "reads", ()))
+        if network == "n0" and "sides" in self.reads:
+            raise InputError(
+                f"MRPN: {type(fusion).__name__} reads the branches' side scores, and N0 has none; choose 'n1' or 'n2'."
+            )
 
         def side_score(width: int, outputs: int) -> nn.Module:
             if side == "scoring":
@@ -284,20 +321,48 @@ class MRPN(nn.Module):
         """From features to the fused scores (7, 8, 9) and, where asked for, the side scores (8, 9)."""
         names = list(self.branches)
         read = [[features.corrected[name] for name in names], [features.present[name] for name in names]]
-        steps = [[features.sequences[name] for name in names]] if self.reads_sequences else []
-        result = self.fusion(*read, *steps)
-        fused, parts = result if isinstance(result, Fused) else (result, {})
         scores = {
             name: {
                 target: _side(head, features.normalised[name], features.present[name]) for target, head in heads.items()
             }
-            for name, heads in (cast("Mapping[str, nn.ModuleDict]", self.sides).items() if sides else ())
+            for name, heads in (
+                cast("Mapping[str, nn.ModuleDict]", self.sides).items() if sides or self._needs_sides else ()
+            )
         }
-        return MRPNOutput(fused, scores, features.present, parts)
+        further: dict[str, Mapping[str, object]] = {"sequences": features.sequences, "sides": scores}
+        result = self.fusion(*read, *([further[what][name] for name in names] for what in self.reads))
+        fused, parts = result if isinstance(result, Fused) else (result, {})
+        if self.fallback != "never" and not self.training:
+            fused = self._fallen_back(fused, scores, features.present)
+        return MRPNOutput(fused, scores if sides else {}, features.present, parts)
 
     def forward(self, inputs: Mapping[str, Sequences], *, sides: bool | None = None) -> MRPNOutput:
         """Ragged batches by modality → all scores. ``sides`` defaults to True in training, False in evaluation."""
         return self.score(self.features(inputs), sides=self.training if sides is None else sides)
+
+    @property
+    def _needs_sides(self) -> bool:
+        return "sides" in self.reads or (self.fallback != "never" and not self.training)
+
+    def _fallen_back(
+        self, fused: dict[str, Tensor], scores: dict[str, dict[str, Tensor]], present: dict[str, Present]
+    ) -> dict[str, Tensor]:
+        """Fused scores, in their place the mean score of the branches that are left where the rule says so."""
+        masks = [mask for mask in present.values() if mask is not None]
+        if not masks:
+            return fused
+        here = torch.stack([torch.ones_like(masks[0]) if mask is None else mask for mask in present.values()])
+        left = here.sum(dim=0)
+        falls = (left > 0) & (left < len(here))
+        if self.fallback == "single":
+            falls &= left == 1
+        share = (here / left.clamp(min=1))[:, :, None]
+        return {
+            target: torch.where(
+                falls[:, None], (share * torch.stack([heads[target] for heads in scores.values()])).sum(dim=0), values
+            ).to(values.dtype)
+            for target, values in fused.items()
+        }
 
     def _presence(self, inputs: Mapping[str, Sequences]) -> dict[str, Present]:
         if inputs.keys() != dict.fromkeys(self.branches).keys():
