@@ -1,9 +1,11 @@
 """The state of a training on disk: one file, written whole or not at all, read without running any code from it."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -64,11 +66,21 @@ def set_random_state(states: dict[str, Tensor]) -> None:
         torch.cuda.set_rng_state(states["cuda"].cpu())
 
 
-def save_weights(path: Path, model: nn.Module) -> None:
-    """The model's parameters and buffers as safetensors; replaces an older file in one step."""
+def save_weights(path: Path, model: nn.Module, marks: Mapping[str, str] | None = None) -> None:
+    """The model's parameters and buffers as safetensors, with texts beside them; replaces an older file in one step."""
     partial = path.with_name(path.name + ".partial")
-    save_file({name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}, partial)
+    save_file(
+        {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()},
+        partial,
+        dict(marks or {}),
+    )
     partial.replace(path)
+
+
+def marks_of(path: Path) -> dict[str, str]:
+    """The texts that :func:`save_weights` stored beside the weights."""
+    with safe_open(path, framework="pt") as file:
+        return dict(file.metadata() or {})
 
 
 def load_weights(path: Path, model: nn.Module) -> None:

@@ -7,7 +7,7 @@ The loop is our own; Hugging Face accelerate owns devices, processes and gatheri
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Literal, cast
@@ -24,6 +24,7 @@ from mrpnkit.errors import InputError, TrainingError
 from mrpnkit.objective import Loss, Objective
 from mrpnkit.train.checks import check_labels, check_monitor
 from mrpnkit.train.evaluation import Evaluation, evaluate
+from mrpnkit.train.gradients import GradientRecorder
 from mrpnkit.train.progress import EpochReport, epoch_bar
 from mrpnkit.train.state import (
     BEST,
@@ -60,6 +61,8 @@ class Trainer:
         folder: where state, weights and ``metrics.jsonl`` are written; None writes nothing.
         save_every: also save the state every so many optimiser steps within an epoch.
         cpu: stay on the CPU although there is an accelerator.
+        gradients: measures, on request, whether the losses of branches and fusion conflict; of the same model.
+        marks: texts that are stored in the files of weights, such as the fingerprint of the split.
 
     Raises:
         InputError: labels that the objective cannot learn, no such thing to monitor, an optimizer of another model.
@@ -82,6 +85,8 @@ class Trainer:
         folder: str | Path | None = None,
         save_every: int | None = None,
         cpu: bool = False,
+        gradients: GradientRecorder | None = None,
+        marks: Mapping[str, str] | None = None,
     ) -> None:
         if precision not in ("float32", "bfloat16"):
             raise InputError(f"Trainer: precision {precision!r}; expected 'float32' or 'bfloat16'.")
@@ -95,6 +100,7 @@ class Trainer:
         self.bfloat16 = precision == "bfloat16"
         self.folder = Path(folder) if folder is not None else None
         self.save_every = save_every
+        self.gradients, self.marks = gradients, dict(marks or {})
         self._unprepared = batches
         if self.accelerator.num_processes == 1:
             model = model.to(self.accelerator.device)
@@ -131,7 +137,7 @@ class Trainer:
             for report in self.epochs():
                 advance(report)
         if self.folder is not None and self._main and not self._holds_best:
-            save_weights(self.folder / LAST, self.plain_model)
+            save_weights(self.folder / LAST, self.plain_model, self.marks)
         if keep == "best" and self._best_weights is not None:
             self.plain_model.load_state_dict(self._best_weights)
             self._holds_best = True
@@ -161,7 +167,7 @@ class Trainer:
             self.progress = self.progress._replace(best_epoch=epoch, best_value=self._monitored(validation or {}))
             self._best_weights = {name: value.detach().clone() for name, value in self.plain_model.state_dict().items()}
             if self.folder is not None and self._main:
-                save_weights(self.folder / BEST, self.plain_model)
+                save_weights(self.folder / BEST, self.plain_model, self.marks)
         waited = epoch - self.progress.best_epoch if validation is not None else 0
         stopped = self.patience is not None and waited >= self.patience
         self.progress = self.progress._replace(epoch=epoch + 1, batch=0, stopped=stopped)
@@ -179,6 +185,8 @@ class Trainer:
         loss = self.objective(output, batch.labels)
         if not math.isfinite(loss.total.item()):
             raise TrainingError(self._not_finite(loss, batch))
+        if self.gradients is not None and self.gradients.due(self.progress.step + 1):
+            self.gradients.record(self.progress.step + 1, self.progress.epoch + 1, loss.terms, self.objective.weights)
         self.optimizer.zero_grad()
         loss.total.backward()
         if self.clip_norm is not None:
@@ -248,6 +256,8 @@ class Trainer:
         partial = self.folder / f"{METRICS}.partial"
         partial.write_text("".join(lines), encoding="utf-8")
         partial.replace(self.folder / METRICS)
+        if self.gradients is not None:
+            self.gradients.save(self.folder)
 
     def resume(self) -> bool:
         """Goes back to the folder's state, if there is one; tells whether there was.
@@ -280,6 +290,8 @@ class Trainer:
             self._best_weights = {n: v.detach().clone() for n, v in self.plain_model.state_dict().items()}
             self.plain_model.load_state_dict(last)
         set_random_state(state["random"][self.accelerator.process_index])
+        if self.gradients is not None:
+            self.gradients.resume(self.folder, self.progress.step)
         return True
 
     @property
