@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from examples.aver.paper.commands import add_to
 from examples.aver.pretrain.commands import pretrain
 from examples.aver.recipe import Recipe
 from mrpnkit.errors import MrpnkitError
@@ -145,42 +146,6 @@ def evaluate(
     _print_metrics(evaluation.metrics, f"{title}: {', '.join(actors)}; {len(evaluation.rows)} clips")
 
 
-@app.command()
-def table(
-    data: Data = None,
-    out: Out = Path("runs/aver"),
-    folds: Folds = None,
-    only_folds: Annotated[int | None, typer.Option("--only-folds", min=1, help="Only the first so many folds.")] = None,
-    seeds: Annotated[int, typer.Option("--seeds", min=1, help="How many seeds, from 0; folds are their means.")] = 1,
-    workers: Annotated[int | None, typer.Option("--workers", min=1, help="Trainings at once; default: cores.")] = None,
-    epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Default: the recipe's.")] = None,
-    result: Annotated[Path | None, typer.Option("--result", help="Also write a result file (JSON).")] = None,
-) -> None:
-    """AM, VM, N0, N1 and N2 over all folds: table, paired differences, figures.
-
-    Finished trainings are skipped, so it can be stopped and started again.
-
-    Example: python -m examples.aver table --data /path/to/ravdess --out runs/ravdess
-    """
-    from examples.aver.demo import number_of_folds, open_corpus
-    from examples.aver.table import run_table
-
-    corpus, seconds = open_corpus(data, out, console)
-    run_table(
-        out / "corpus",
-        out,
-        Recipe() if epochs is None else replace(Recipe(), epochs=epochs),
-        console,
-        title=corpus.about["source"],
-        folds=folds or number_of_folds(corpus),
-        only_folds=only_folds,
-        seeds=range(seeds),
-        workers=workers,
-        result=result,
-        prepare_seconds=seconds,
-    )
-
-
 def _print_metrics(metrics: dict[str, float], title: str) -> None:
     from rich.table import Table
 
@@ -209,6 +174,9 @@ def _print_confusion(evaluation: "Evaluation", head: str) -> None:
     for emotion, row in zip(EMOTIONS, counts, strict=True):
         shown.add_row(emotion, *(str(count) if count else "·" for count in row))
     console.print(shown)
+
+
+add_to(app)
 
 
 def main() -> None:

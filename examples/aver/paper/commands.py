@@ -1,0 +1,393 @@
+"""Commands of the paper's system: ``table 1|2|3|4``, ``system``, ``figure`` and ``predict``.
+
+Nothing heavy is imported before a command is called.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich.console import Console
+
+from examples.aver.paper.options import Options, Scale, Schedule, System, Weights
+
+if TYPE_CHECKING:
+    from mrpnkit.data import Corpus
+
+PANEL = "The paper's system on pixels and sound"
+DRAWN = "runs/aver-pixels"
+
+CorpusFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--corpus", help="Prepared corpus of face crops and sound. Without it: movies drawn by code.",
+        rich_help_panel=PANEL, show_default=False,
+    ),
+]  # fmt: skip
+ProtocolName = Annotated[
+    Literal["honest", "paper"],
+    typer.Option("--protocol", help="Select the epoch on other actors, or on those reported (optimistic).",
+                 rich_help_panel=PANEL),
+]  # fmt: skip
+PaperOptions = Annotated[
+    str,
+    typer.Option(
+        "--options", help="Of IA, VA or none; AO or WO; T or NT; lstm, bilstm or transformer: such as VA+WO. A table's "
+        "rows overrule what they are about.", rich_help_panel=PANEL,
+    ),
+]  # fmt: skip
+Pairing = Annotated[
+    float, typer.Option("--pairing", min=0, max=1, help="Share of voices from other clips of the class.",
+                        rich_help_panel=PANEL),
+]  # fmt: skip
+Cnn = Annotated[str, typer.Option("--cnn", help="Network of timm for both CNNs.", rich_help_panel=PANEL)]
+Size = Annotated[
+    int | None, typer.Option("--size", min=16, help="Resize frames to this many pixels.", rich_help_panel=PANEL)
+]
+Fps = Annotated[
+    float | None, typer.Option("--fps", help="Thin frames to about so many a second.", rich_help_panel=PANEL)
+]
+ScaleName = Annotated[Scale, typer.Option("--scale", help="Of the spectrogram.", rich_help_panel=PANEL)]
+Bands = Annotated[int, typer.Option("--bands", min=8, help="Height of a segment's picture.", rich_help_panel=PANEL)]
+SpectrogramHop = Annotated[
+    int, typer.Option("--spectrogram-hop", min=1, help="Samples between its columns.", rich_help_panel=PANEL)
+]
+VideoWeights = Annotated[
+    str | None, typer.Option("--video-weights", help="safetensors of `pretrain fer2013`.", rich_help_panel=PANEL)
+]
+AudioWeights = Annotated[
+    str | None, typer.Option("--audio-weights", help="safetensors of `pretrain speakers`.", rich_help_panel=PANEL)
+]
+Frozen = Annotated[
+    bool, typer.Option("--frozen", help="CNNs stay as they are; their features are computed once.",
+                       rich_help_panel=PANEL),
+]  # fmt: skip
+Precision = Annotated[
+    Literal["bfloat16", "float32"], typer.Option("--precision", help="Of the computation.", rich_help_panel=PANEL)
+]
+Checkpointing = Annotated[
+    bool, typer.Option("--checkpointing", help="Less memory for more computing.", rich_help_panel=PANEL)
+]
+BatchSize = Annotated[int, typer.Option("--batch-size", min=1, help="Clips of a batch.", rich_help_panel=PANEL)]
+FrozenEpochs = Annotated[
+    int, typer.Option("--frozen-epochs", min=0, help="CNNs rest at first, for so many epochs.", rich_help_panel=PANEL)
+]
+StageEpochs = Annotated[
+    int,
+    typer.Option("--epochs-per-stage", min=0, help="Then a stage more trains every so many epochs; 0: all at once.",
+                 rich_help_panel=PANEL),
+]  # fmt: skip
+Readers = Annotated[
+    int, typer.Option("--readers", min=0, help="Processes that read clips ahead.", rich_help_panel=PANEL)
+]
+EstimateOnly = Annotated[
+    bool, typer.Option("--estimate", help="Say how long it would take, and stop.", rich_help_panel=PANEL)
+]
+Small = Annotated[
+    bool, typer.Option("--small", help="A tiny network, one fold, two epochs: does everything work?",
+                       rich_help_panel=PANEL),
+]  # fmt: skip
+
+
+def chosen(
+    *,
+    options: str, pairing: float, cnn: str, size: int | None, fps: float | None, scale: Scale, bands: int,
+    spectrogram_hop: int,
+    video_weights: str | None, audio_weights: str | None, frozen: bool, precision: Literal["bfloat16", "float32"],
+    checkpointing: bool, batch_size: int, frozen_epochs: int, epochs_per_stage: int, readers: int, epochs: int | None,
+    small: bool,
+) -> tuple[Options, System, Schedule]:  # fmt: skip
+    """What the command line says, as the three parts of a job."""
+    start = Options(pairing=pairing, image="none" if frozen else "VA")
+    system = System(
+        cnn="test_resnet" if small else cnn,
+        features=32 if small else 256,
+        size=size,
+        frames_per_second=fps or (5.0 if small else None),
+        scale=scale,
+        bands=64 if small else bands,
+        hop=320 if small else spectrogram_hop,
+        weights=Weights(video_weights, audio_weights),
+        frozen=frozen,
+        precision=precision,
+        checkpointing=checkpointing,
+    )
+    schedule = Schedule(
+        epochs=epochs or (2 if small else Schedule().epochs),
+        batch_size=batch_size,
+        frozen_epochs=frozen_epochs,
+        epochs_per_stage=epochs_per_stage,
+        workers=readers,
+    )
+    return Options.parse(options, start), system, schedule
+
+
+def corpus_folder(given: Path | None, out: Path, console: Console, *, small: bool = False) -> Path:
+    """The given corpus, or that of the drawn movies, made where it lacks."""
+    if given is not None:
+        return given
+    from examples.aver.paper.synthetic import DRAWN_MOVIES, SMALL, drawn_corpus
+
+    console.print("No --corpus was given: movies are drawn by code (the embedded default).")
+    folder = out / ("drawn-small" if small else "drawn")
+    drawn_corpus(folder, SMALL if small else DRAWN_MOVIES, console, size=32 if small else 64)
+    return folder
+
+
+def table(
+    number: Annotated[
+        int | None,
+        typer.Argument(
+            min=1,
+            max=4,
+            help="A table of the paper, on pixels and sound; without it AM, VM, N0, N1 and N2 on landmarks + speech.",
+            show_default=False,
+        ),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data", help="Without a number: folder of RAVDESS. Without it: movies drawn by code.", show_default=False
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help=f"Folder of the runs; default: runs/aver, with a number {DRAWN}.")
+    ] = None,
+    folds: Annotated[
+        int | None, typer.Option("--folds", min=3, help="Number of folds; default: pairs of actors.")
+    ] = None,
+    only_folds: Annotated[int | None, typer.Option("--only-folds", min=1, help="Only the first so many folds.")] = None,
+    seeds: Annotated[int, typer.Option("--seeds", min=1, help="How many seeds, from 0; folds are their means.")] = 1,
+    workers: Annotated[int | None, typer.Option("--workers", min=1, help="Trainings at once; default: cores.")] = None,
+    epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Default: the recipe's.")] = None,
+    result: Annotated[Path | None, typer.Option("--result", help="Also write a result file (JSON).")] = None,
+    corpus: CorpusFolder = None,
+    protocol: ProtocolName = "honest",
+    options: PaperOptions = "",
+    pairing: Pairing = 0.0,
+    cnn: Cnn = "resnet18",
+    size: Size = None,
+    fps: Fps = None,
+    scale: ScaleName = "log",
+    bands: Bands = 256,
+    spectrogram_hop: SpectrogramHop = 64,
+    video_weights: VideoWeights = None,
+    audio_weights: AudioWeights = None,
+    frozen: Frozen = False,
+    precision: Precision = "bfloat16",
+    checkpointing: Checkpointing = False,
+    batch_size: BatchSize = 16,
+    frozen_epochs: FrozenEpochs = 0,
+    epochs_per_stage: StageEpochs = 0,
+    readers: Readers = 0,
+    estimate: EstimateOnly = False,
+    small: Small = False,
+) -> None:
+    """AM, VM, N0, N1 and N2 over all folds; with a number, that table of the paper from pixels and sound.
+
+    Finished trainings are skipped, so it can be stopped and started again. With a number, the time that it takes is
+    measured and told first, and the paper's own figures stand beside ours.
+
+    Examples:
+        python -m examples.aver table --data /path/to/ravdess --out runs/ravdess
+        python -m examples.aver table 2 --small
+        python -m examples.aver table 1 --corpus runs/ravdess/corpus --estimate
+    """
+    console = Console(highlight=False)
+    if number is None:
+        _compare(console, data, out or Path("runs/aver"), folds, only_folds, seeds, workers, epochs, result)
+        return
+    from examples.aver.paper.making import make_table
+    from mrpnkit.errors import InputError
+
+    if data is not None:
+        raise InputError(
+            f"table {number} reads a corpus of face crops and sound: prepare the movies, then give --corpus."
+        )
+    parts = chosen(
+        options=options, pairing=pairing, cnn=cnn, size=size, fps=fps, scale=scale, bands=bands,
+        spectrogram_hop=spectrogram_hop, video_weights=video_weights, audio_weights=audio_weights, frozen=frozen,
+        precision=precision, checkpointing=checkpointing, batch_size=batch_size, frozen_epochs=frozen_epochs,
+        epochs_per_stage=epochs_per_stage, readers=readers, epochs=epochs, small=small,
+    )  # fmt: skip
+    out = out or Path(DRAWN)
+    folder = corpus_folder(corpus, out, console, small=small)
+    make_table(
+        number, folder, out, console, protocol=protocol, options=parts[0], system=parts[1], schedule=parts[2],
+        folds=folds, only_folds=1 if small and only_folds is None else only_folds, seeds=range(seeds), workers=workers,
+        result=result, estimate_only=estimate,
+    )  # fmt: skip
+
+
+def _compare(
+    console: Console, data: Path | None, out: Path, folds: int | None, only_folds: int | None, seeds: int,
+    workers: int | None, epochs: int | None, result: Path | None,
+) -> None:  # fmt: skip
+    """The comparison of networks on landmarks + speech."""
+    from examples.aver.demo import number_of_folds, open_corpus
+    from examples.aver.recipe import Recipe
+    from examples.aver.table import run_table
+
+    corpus, seconds = open_corpus(data, out, console)
+    run_table(
+        out / "corpus",
+        out,
+        Recipe() if epochs is None else replace(Recipe(), epochs=epochs),
+        console,
+        title=corpus.about["source"],
+        folds=folds or number_of_folds(corpus),
+        only_folds=only_folds,
+        seeds=range(seeds),
+        workers=workers,
+        result=result,
+        prepare_seconds=seconds,
+    )
+
+
+def system(
+    network: Annotated[
+        Literal["am", "vm", "n0", "n1", "n2"], typer.Option("--network", help="AM, VM, N0 (JM), N1, N2.")
+    ] = "n2",
+    corpus: CorpusFolder = None,
+    out: Annotated[Path, typer.Option("--out", help="Folder of the runs.")] = Path(DRAWN),
+    fold: Annotated[int, typer.Option("--fold", min=1, help="Which fold's actors are tested, from 1.")] = 1,
+    folds: Annotated[int | None, typer.Option("--folds", min=3, help="Number of folds.")] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Of weights, order and augmentation.")] = 0,
+    epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="At most.")] = None,
+    protocol: ProtocolName = "honest",
+    options: PaperOptions = "",
+    pairing: Pairing = 0.0,
+    cnn: Cnn = "resnet18",
+    size: Size = None,
+    fps: Fps = None,
+    scale: ScaleName = "log",
+    bands: Bands = 256,
+    spectrogram_hop: SpectrogramHop = 64,
+    video_weights: VideoWeights = None,
+    audio_weights: AudioWeights = None,
+    frozen: Frozen = False,
+    precision: Precision = "bfloat16",
+    checkpointing: Checkpointing = False,
+    batch_size: BatchSize = 16,
+    frozen_epochs: FrozenEpochs = 0,
+    epochs_per_stage: StageEpochs = 0,
+    readers: Readers = 0,
+    estimate: EstimateOnly = False,
+    small: Small = False,
+) -> None:
+    """Trains one network of the paper's system on one fold, from frames and sound, and tests it.
+
+    Goes on where it was stopped. Several GPUs: start it with `torchrun -m examples.aver system`.
+
+    Examples:
+        python -m examples.aver system --small
+        python -m examples.aver system --network n2 --corpus runs/ravdess/corpus --video-weights fer.safetensors
+    """
+    from examples.aver.paper.estimate import measure, spoken
+    from examples.aver.paper.job import PaperJob, run_paper_job
+    from examples.aver.paper.making import folds_of, print_heads
+    from examples.aver.paper.tables import data_set_of
+    from mrpnkit.data import Corpus
+    from mrpnkit.errors import InputError
+
+    console = Console(highlight=False)
+    parts = chosen(
+        options=options, pairing=pairing, cnn=cnn, size=size, fps=fps, scale=scale, bands=bands,
+        spectrogram_hop=spectrogram_hop, video_weights=video_weights,
+        audio_weights=audio_weights, frozen=frozen, precision=precision, checkpointing=checkpointing,
+        batch_size=batch_size, frozen_epochs=frozen_epochs, epochs_per_stage=epochs_per_stage, readers=readers,
+        epochs=epochs, small=small,
+    )  # fmt: skip
+    folder = corpus_folder(corpus, out, console, small=small)
+    opened = Corpus.open(folder)
+    count = folds or folds_of(opened, data_set_of(opened.classes.get("emotion", []), opened.about))
+    if fold > count:
+        raise InputError(f"There are {count} folds; {fold} is none of them.")
+    job = PaperJob(folder, out, network, fold - 1, count, seed, protocol, *parts)
+    if job.done() is None:
+        measured = measure(job)
+        console.print(
+            f"{measured.step_seconds:.2f} s a step; at most {spoken(measured.run_seconds)} in all.", soft_wrap=True
+        )
+    if estimate:
+        return
+    result = run_paper_job(job, progress_bar=console.is_terminal)
+    if result:
+        print_heads(result, console, f"{network} {job.options.name}, test actors {', '.join(result['test_actors'])}")
+        console.print(f"Run: {job.folder}", soft_wrap=True)
+
+
+def figure(
+    number: Annotated[int, typer.Argument(help="2, 3, 5, 9 or 10.")],
+    corpus: CorpusFolder = None,
+    run: Annotated[
+        Path | None,
+        typer.Option("--run", help="Figure 5: a trained run, of pixels and sound or of landmarks + speech."),
+    ] = None,
+    part: Annotated[
+        Literal["test", "validation", "train", "all"], typer.Option("--part", help="Figure 5: whose clips.")
+    ] = "test",
+    path: Annotated[
+        Path | None, typer.Option("--to", help="The picture; default: figures/figureNN.png in --out.")
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", help="Folder of the runs.")] = Path(DRAWN),
+    seed: Annotated[int, typer.Option("--seed", help="Of clips, augmentation and t-SNE.")] = 0,
+) -> None:
+    """Draws a figure of the paper: 2 frames, 3 mel spectrograms, 5 t-SNE of features, 9 augmentation, 10 time slices.
+
+    Examples:
+        python -m examples.aver figure 9
+        python -m examples.aver figure 5 --run runs/aver-pixels/honest/n2-lstm-VA-AO-T/fold-01/seed-0
+    """
+    from examples.aver.paper.figures import FIGURES, draw_figure
+    from mrpnkit.errors import InputError
+
+    console = Console(highlight=False)
+    if number not in FIGURES:
+        raise InputError(f"There is no figure {number} to draw; there are {', '.join(map(str, FIGURES))}.")
+    target = path or out / "figures" / f"figure{number:02d}.png"
+    if number == 5:
+        from examples.aver.paper.embedding import draw_embedding
+
+        if run is None:
+            raise InputError("Figure 5 needs a trained run: --run FOLDER.")
+        console.print(f"Figure 5: {draw_embedding(run, target, part=part, seed=seed)}", soft_wrap=True)
+        return
+    drawn = draw_figure(number, _open(corpus_folder(corpus, out, console)), target, seed=seed)
+    console.print(f"Figure {number}: {drawn}", soft_wrap=True)
+
+
+def predict(
+    run: Annotated[Path, typer.Argument(help="Folder of a run of the paper's system.")],
+    movies: Annotated[list[Path], typer.Argument(help="Movie files.")],
+    out: Annotated[Path | None, typer.Option("--out", help="Folder for JSON and pictures.")] = None,
+    window: Annotated[float, typer.Option("--window", min=1.0, help="Seconds of a window.")] = 1.5,
+    hop: Annotated[float, typer.Option("--hop", min=0.02, help="Seconds from window to window.")] = 0.25,
+    detector: Annotated[str, typer.Option("--detector", help="Of faces: dlib_cnn, dlib_hog or none.")] = "dlib_cnn",
+) -> None:
+    """The emotion of movies by a trained run: of the whole, over time, by each branch.
+
+    A movie without sound or without a face is judged by the branch that is left. The run must be one of pixels and
+    sound, as `system` and `table 1` make them.
+
+    Example: python -m examples.aver predict runs/aver-pixels/honest/n2-lstm-VA-AO-T/fold-01/seed-0 movie.mp4
+    """
+    from examples.aver.predict_movies import predict_movies
+
+    predict_movies(run, movies, Console(highlight=False), out=out, window=window, hop=hop, detector=detector)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Adds the commands of this module to the command line."""
+    for command in (table, system, figure, predict):
+        app.command()(command)
+
+
+def _open(folder: Path) -> "Corpus":
+    from mrpnkit.data import Corpus
+
+    return Corpus.open(folder)
+
+
+__all__ = ["add_to", "chosen", "corpus_folder", "figure", "predict", "system", "table"]
