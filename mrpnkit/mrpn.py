@@ -196,6 +196,12 @@ class MRPNOutput(NamedTuple):
     present: dict[str, Present]
     parts: dict[str, Part] = {}  # noqa: RUF012  never changed
 
+    @property
+    def judged(self) -> Present:
+        """(B,): True where the fusion has something to judge by, at least one modality; None where all samples do."""
+        masks = [mask for mask in self.present.values() if mask is not None]
+        return torch.stack(masks).any(dim=0) if masks and len(masks) == len(self.present) else None
+
 
 class MRPN(nn.Module):
     """The paper's networks N0 (7), N1 (8) and N2, the MRPN itself (9), for N branches and any number of targets.

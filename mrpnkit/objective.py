@@ -21,15 +21,17 @@ class Loss(NamedTuple):
 
 
 class Objective:
-    """Weighted sum of the terms of every head: ``fused`` and one per branch; the paper's weights are 1.
+    """Weighted sum of the terms of every head of every target: ``fused`` and one per branch; the paper's weights are 1.
 
-    A term is the mean loss over the samples that have a label and, for a branch, its modality. Under several
-    processes it is the sum over this process's samples divided by the mean count of a process, so that the averaging
-    of gradients over processes gives the mean over all samples.
+    A term is the mean loss over the samples that have a label and, for a branch, its modality; for the fusion, any
+    modality. Its weight is its target's times its head's. Under several processes it is the sum over this process's
+    samples divided by the mean count of a process, so that the averaging of gradients over processes gives the mean
+    over all samples.
 
     Args:
         targets: what is predicted, by name.
         weights: of the heads by name (``fused`` or a branch), where they are not 1.
+        target_weights: of the targets by name, where they are not 1.
         balancer: another way to join the weighted terms, given by ``target/head``, than to sum them up.
 
     >>> from mrpnkit.targets import Classification
@@ -43,6 +45,7 @@ class Objective:
         targets: Mapping[str, Target],
         *,
         weights: Mapping[str, float] | None = None,
+        target_weights: Mapping[str, float] | None = None,
         balancer: Callable[[Mapping[str, Tensor]], Tensor] | None = None,
     ) -> None:
         if not targets:
@@ -51,15 +54,35 @@ class Objective:
             )
         self.targets = dict(targets)
         self.weights = dict(weights or {})
+        self.target_weights = dict(target_weights or {})
         self.balancer = balancer
-        for head, weight in self.weights.items():
+        for name, weight in [*self.weights.items(), *self.target_weights.items()]:
             if not weight >= 0:
-                raise InputError(f"Objective: the weight of {head!r} is {weight}; expected 0 or more.")
+                raise InputError(f"Objective: the weight of {name!r} is {weight}; expected 0 or more.")
+        unknown = sorted(set(self.target_weights) - set(self.targets))
+        if unknown:
+            raise InputError(
+                f"Objective: weights are given for the targets {unknown}; the targets are {list(self.targets)}."
+            )
 
     @property
     def outputs(self) -> dict[str, int]:
         """The number of scores of each target: what ``MRPN(branches, targets)`` takes."""
         return {name: target.outputs for name, target in self.targets.items()}
+
+    def weight(self, target: str, head: str) -> float:
+        """Of a term in the sum: its target's times its head's."""
+        return self.target_weights.get(target, 1.0) * self.weights.get(head, 1.0)
+
+    def minimises(self, metric: str) -> bool:
+        """Whether a metric, ``target/head/name`` or ``loss``, is better when it is less.
+
+        >>> from mrpnkit.targets import Regression
+        >>> Objective({"valence": Regression()}).minimises("valence/fused/rmse")
+        True
+        """
+        target, name = metric.partition("/")[0], metric.rpartition("/")[2]
+        return metric == "loss" or (target in self.targets and name in self.targets[target].minimised)
 
     def __call__(self, output: MRPNOutput, labels: Mapping[str, Tensor]) -> Loss:
         """Scores of all heads and labels (B,) by target → the sum and its terms.
@@ -83,15 +106,15 @@ class Objective:
             )  # processes must count the same heads, all of them
             heads = {FUSED: output.fused[name], **{b: scores[name] for b, scores in output.branches.items()}}
             for head, scores in heads.items():
-                present = output.present.get(head)
+                present = output.judged if head == FUSED else output.present.get(head)
                 if present is None:
                     valid, number = everybody or _weights(known)
                 else:
                     valid, number = _weights(known & present)
-                losses = target.losses(scores, labels[name])
+                losses = target.losses(scores, labels[name], None if present is None else known & present)
                 term = torch.dot(losses, valid.to(losses.dtype)) / number
                 terms[f"{name}/{head}"] = term
-                weight = self.weights.get(head, 1.0)
+                weight = self.weight(name, head)
                 weighted[f"{name}/{head}"] = term if weight == 1.0 else weight * term
         if self.balancer is not None:
             return Loss(self.balancer(weighted), terms)
