@@ -132,7 +132,7 @@ def step_cost(
     trial = copy.deepcopy(model).train()
     batch = next(iter(inputs.values())).batch_size
     device = next(trial.parameters()).device
-    labels = {name: torch.arange(batch, device=device) % target.outputs for name, target in objective.targets.items()}
+    labels = {name: target.example(batch).to(device) for name, target in objective.targets.items()}
     kept: dict[int, int] = {}
     owned = {p.untyped_storage().data_ptr() for p in trial.parameters()}
 

@@ -19,8 +19,9 @@ class Evaluation(NamedTuple):
     """What a model says about n samples.
 
     ``rows`` (n,) are corpus rows; ``scores[head][target]`` (n, C), where a head is ``fused`` or a branch;
-    ``labels[target]`` (n,); ``present[branch]`` (n,); ``metrics`` are named ``target/head/metric``, and ``loss`` is
-    the weighted sum of the heads' losses. A branch is measured on the samples that have its modality.
+    ``labels[target]`` (n,), or (n, L) for a target of several labels; ``present[branch]`` (n,); ``metrics`` are named
+    ``target/head/metric``, and ``loss`` is the weighted sum of the heads' losses. A branch is measured on the samples
+    that have its modality, the fusion on those that have any.
     """
 
     rows: Tensor
@@ -29,12 +30,18 @@ class Evaluation(NamedTuple):
     present: dict[str, Tensor]
     metrics: dict[str, float]
 
+    def seen(self, head: str) -> Tensor:
+        """(n,): True for the samples that a head has something to judge by: its modality, or for the fusion any."""
+        if head in self.present:
+            return self.present[head]
+        return torch.stack(list(self.present.values())).any(dim=0)
+
     def confusion(self, target: str, head: str = FUSED, *, classes: int) -> Tensor:
         """Counts (C, C) of a classification, rows labels and columns predictions, on the samples that the head saw.
 
         Samples without a label, and for a branch those without its modality, are left out.
         """
-        seen = self.present.get(head, torch.ones(len(self.rows), dtype=torch.bool))
+        seen = self.seen(head)
         return Classification(classes).confusion(self.scores[head][target][seen], self.labels[target][seen])
 
     def save(self, path: str | Path) -> None:
@@ -93,16 +100,17 @@ def summarise(collected: list[tuple[Tensor, dict[str, Tensor], MRPNOutput]], obj
     scores = {FUSED: {t: _joined([output.fused[t] for output in outputs]).float() for t in outputs[0].fused}}
     for name, heads in outputs[0].branches.items():
         scores[name] = {t: _joined([output.branches[name][t] for output in outputs]).float() for t in heads}
+    found = Evaluation(rows, scores, labels, present, {})
     metrics: dict[str, float] = {}
     total = 0.0
     for name, target in objective.targets.items():
         for head, values in scores.items():
-            mask = present.get(head, torch.ones(len(rows), dtype=torch.bool))
+            mask = found.seen(head)
             figures = target.metrics(values[name][mask], labels[name][mask])
             metrics |= {f"{name}/{head}/{metric}": value for metric, value in figures.items()}
             measured = bool(target.known(labels[name][mask]).any())
-            total += objective.weights.get(head, 1.0) * figures["loss"] if measured else 0.0
-    return Evaluation(rows, scores, labels, present, {"loss": total, **metrics})
+            total += objective.weight(name, head) * figures["loss"] if measured else 0.0
+    return found._replace(metrics={"loss": total, **metrics})
 
 
 def _joined(parts: list[Tensor]) -> Tensor:

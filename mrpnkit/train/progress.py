@@ -51,9 +51,12 @@ def epoch_bar(total: int, done: int, *, shown: bool) -> Iterator[Callable[[Epoch
 
 
 def summary(report: EpochReport) -> str:
-    """One line of a report: training loss, and each head's validation accuracy where there is one."""
-    parts = [f"loss {sum(report.train.values()):.3f}"]
+    """One line of a report: training loss, and the first validation metric of each head, such as its accuracy."""
+    parts, shown = [f"loss {sum(report.train.values()):.3f}"], set()
     for name, value in (report.validation or {}).items():
-        if name.endswith("/accuracy"):
-            parts.append(f"{name.split('/')[1]} {value:.3f}")
+        target, _, rest = name.partition("/")
+        head = rest.partition("/")[0]
+        if rest and (target, head) not in shown:
+            shown.add((target, head))
+            parts.append(f"{head} {value:.3f}")
     return "  ".join(parts)

@@ -54,8 +54,8 @@ class Trainer:
         scheduler: stepped here. ``ReduceLROnPlateau`` once an epoch with the validation's ``loss`` (the paper: factor
             0.5, patience 10); any other once an optimiser step.
         clip_norm: largest norm of the whole gradient; None does not clip.
-        monitor: the validation metric that selects the best epoch, ``target/head/metric`` or ``loss``. Names that
-            end in ``loss`` are minimised, others maximised.
+        monitor: the validation metric that selects the best epoch, ``target/head/metric`` or ``loss``. Errors and
+            losses are minimised, others maximised, as the target knows them.
         patience: stop after that many epochs without a better one; None never stops early.
         precision: ``"float32"``, or ``"bfloat16"`` autocasting of the forward; losses stay float32.
         folder: where state, weights and ``metrics.jsonl`` are written; None writes nothing.
@@ -230,7 +230,7 @@ class Trainer:
         value, best = self._monitored(metrics), self.progress.best_value
         if math.isnan(value):
             return False
-        return math.isnan(best) or (value < best if self.monitor.endswith("loss") else value > best)
+        return math.isnan(best) or (value < best if self.objective.minimises(self.monitor) else value > best)
 
     def save(self) -> None:
         """Writes the state, from which :meth:`resume` goes on bitwise the same; does nothing without a folder."""
