@@ -25,7 +25,19 @@ from mrpnkit.config.models import (
     SGDConfig,
 )
 from mrpnkit.config.parts import build_part
-from mrpnkit.data import Augmentation, Corpus, CorpusDataset, Fold, Loader, RandomSlice, group_folds, loader
+from mrpnkit.data import (
+    Augmentation,
+    Corpus,
+    CorpusDataset,
+    Fold,
+    Loader,
+    RandomSlice,
+    drawn_validation,
+    group_folds,
+    held_out,
+    loader,
+)
+from mrpnkit.data.folds import natural
 from mrpnkit.errors import ConfigError, DependencyError, MrpnkitError, Problem, RegistryError
 from mrpnkit.mrpn import MRPN, Branch
 from mrpnkit.objective import Objective
@@ -71,6 +83,12 @@ def check_corpus(config: Config, corpus: Corpus) -> None:
     group, stratum = config.folds.group, config.folds.stratum
     if group is not None and group not in corpus.groups:
         problems.append(_absent("folds.group", "column", group, corpus.groups))
+    elif group is not None:
+        values = sorted(set(corpus.groups[group].tolist()), key=natural)
+        for key, names in (("test", config.folds.test), ("validation", config.folds.validation)):
+            absent = next((name for name in names or () if name not in values), None)
+            if absent is not None:
+                problems.append(_absent(f"folds.{key}", f"{group}", absent, values))
     if stratum is not None and stratum not in {*corpus.groups, *corpus.classes}:
         problems.append(_absent("folds.stratum", "column", stratum, [*corpus.groups, *corpus.classes]))
     monitored = config.training.monitor.partition("/")[0]
@@ -80,7 +98,7 @@ def check_corpus(config: Config, corpus: Corpus) -> None:
 
 
 def build_folds(config: Config, corpus: Corpus) -> list[Fold]:
-    """All folds; which of them are run, ``folds.only`` says.
+    """All folds; which of them are run, ``folds.only`` says. Where ``folds.test`` names groups, that one split.
 
     Without ``folds.group`` every sample is a group of its own: the folds are random, balanced by ``folds.stratum`` or
     else by the first target, and the log says so.
@@ -92,6 +110,12 @@ def build_folds(config: Config, corpus: Corpus) -> list[Fold]:
     folds = config.folds
     first = target_names(config, corpus)[0]
     labels = corpus.targets[first]
+    if folds.test is not None and folds.group is not None:
+        groups = corpus.groups[folds.group]
+        if folds.validation is not None:
+            return [held_out(groups, test=folds.test, validation=folds.validation, labels=labels)]
+        share, seed = folds.validation_share, folds.seed or 0
+        return [drawn_validation(groups, test=folds.test, share=share, labels=labels, seed=seed)]
     stratum = folds.stratum if folds.stratum is not None else (first if folds.group is None else None)
     strata = (
         None
@@ -124,7 +148,8 @@ def build_model(config: Config, corpus: Corpus) -> MRPN:
     _refuse(problems)
     model, outputs = config.model, {name: len(corpus.classes[name]) for name in target_names(config, corpus)}
     widths = [branch.out_features for branch in branches.values()]
-    fusion = _attempt(problems, "model.fusion", lambda: _part("fusion", model.fusion, features=widths, targets=outputs))
+    facts = {"features": widths, "targets": outputs, "sequences": [b.extractor.out_features for b in branches.values()]}
+    fusion = _attempt(problems, "model.fusion", lambda: _part("fusion", model.fusion, **facts))
     _refuse(problems)
     built = _attempt(
         problems,

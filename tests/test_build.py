@@ -239,6 +239,38 @@ def test_folds_by_group_are_those_of_group_folds(corpus: Corpus) -> None:
         build_folds(parse_config(CONFIG, ["folds.group='actor'", "folds.count=9"]), corpus)
 
 
+def test_a_fixed_split_with_named_groups(corpus: Corpus) -> None:
+    text = ["folds.group='actor'", "folds.test=['7', '2']", "folds.validation=['3']"]
+    (fold,) = build_folds(parse_config(CONFIG, text), corpus)
+    actors = corpus.groups["actor"]
+    assert fold.name == "2,7"
+    assert fold.test.tolist() == np.flatnonzero(np.isin(actors, ["2", "7"])).tolist()
+    assert fold.validation.tolist() == np.flatnonzero(actors == "3").tolist()
+    assert sorted(np.concatenate(fold[:3]).tolist()) == list(range(SAMPLES))
+
+
+def test_a_fixed_split_with_drawn_validation(corpus: Corpus) -> None:
+    text = ["folds.group='sex'", "folds.test=['1']", "folds.validation_share=0.34", "folds.seed=3"]
+    (fold,) = build_folds(parse_config(CONFIG, text), corpus)
+    assert set(corpus.groups["sex"][fold.test]) == {"1"}
+    assert set(corpus.groups["sex"][np.concatenate([fold.train, fold.validation])]) == {"0"}
+    emotions = corpus.targets["emotion"]
+    rest = np.bincount(emotions[corpus.groups["sex"] == "0"])
+    assert np.bincount(emotions[fold.validation]).tolist() == [max(1, round(0.34 * count)) for count in rest.tolist()]
+    (again,) = build_folds(parse_config(CONFIG, text), corpus)
+    assert again.validation.tolist() == fold.validation.tolist()
+
+
+def test_a_fixed_split_of_groups_that_nobody_has(corpus: Corpus) -> None:
+    config = parse_config(CONFIG, ["folds.group='actor'", "folds.test=['actor7']", "folds.validation=['77']"])
+    with pytest.raises(ConfigError) as caught:
+        build_folds(config, corpus)
+    assert [(problem.path, problem.text) for problem in caught.value.problems] == [
+        ("folds.test", "the data set has no actor 'actor7'. It has 0, 1, 2, 3, 4, 5, 6, 7."),
+        ("folds.validation", "the data set has no actor '77'; did you mean '7'? It has 0, 1, 2, 3, 4, 5, 6, 7."),
+    ]
+
+
 def test_folds_without_a_group_are_random_balanced_and_said_so(
     corpus: Corpus, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -87,7 +87,7 @@ def test_only_the_data_set_and_a_branch_are_needed() -> None:
     assert config.branches["audio"].extractor.name == "identity"
     assert config.branches["audio"].aggregator.name == "mean"
     assert (config.model.network, config.model.fusion.name, config.objective.balancer.name) == ("n2", "concat", "sum")
-    assert config.training.optimizer == AdamWConfig(learning_rate=5e-5, weight_decay=1e-2)  # the paper's
+    assert config.training.optimizer == AdamWConfig(learning_rate=1e-3, weight_decay=1e-2)
     assert config.training.schedule.model_dump() == {"name": "plateau", "factor": 0.5, "patience": 10}  # the paper's
     assert (config.folds.count, config.folds.group, config.targets) == (5, None, {})
 
@@ -213,7 +213,8 @@ def test_the_schema_refuses_what_is_wrong(schema: dict[str, Any]) -> None:
     refused = 0
     for wrong in WRONG:
         table = tomllib.loads(configuration(wrong.section, wrong.text))
-        knowable = not wrong.path.startswith(("objective.weights", "folds.only", "training.monitor"))
+        apart = ("objective.weights", "folds.only", "folds.test", "folds.validation", "training.monitor")
+        knowable = not wrong.path.startswith(apart)
         knowable &= not (wrong.section.startswith(("branches.", "targets.")) and not wrong.text)
         knowable &= not any(word in wrong.text for word in ("nan", "inf", "1979-05-27"))
         if knowable:

@@ -80,7 +80,7 @@ def check(
         {number: folds[number - 1] for number in numbers},
         targets=list(objective.targets),
         modalities=list(model.branches),
-        group=chosen.folds.group,
+        group=chosen.folds.group if chosen.folds.test is None or chosen.folds.validation else None,
         stratum=chosen.folds.stratum,
     )
     for finding in findings:

@@ -81,10 +81,10 @@ class ObjectiveConfig(Table):
 
 
 class AdamWConfig(Table):
-    """AdamW; the paper's learning rate is 5e-5."""
+    """AdamW; the paper's learning rate is 5e-5, which suits pretrained networks and little else."""
 
     name: Literal["adamw"] = "adamw"
-    learning_rate: Positive = 5e-5
+    learning_rate: Positive = 1e-3
     weight_decay: Annotated[float, Field(ge=0.0, le=1e6)] = 1e-2
     betas: tuple[Share, Share] = (0.9, 0.999)
 
@@ -169,6 +169,10 @@ class TrainingConfig(Table):
     workers: Annotated[int, Field(ge=0, le=256)] = Field(
         default=0, description="Processes that read ahead; 0 reads in one."
     )
+    gradients: Count | None = Field(
+        default=None,
+        description="Record every so many steps whether losses of branches and fusion conflict; 20 is cheap.",
+    )
     optimizer: OptimizerConfig = Field(default=AdamWConfig(), description="adamw, adam or sgd.")
     schedule: ScheduleConfig = Field(default=PlateauConfig(), description="plateau, one_cycle or constant.")
 
@@ -187,8 +191,21 @@ class FoldsConfig(Table):
     only: tuple[Annotated[int, Field(ge=1)], ...] | None = Field(
         default=None, description="Which folds are run, counted from 1; without it all."
     )
+    test: tuple[str, ...] | None = Field(
+        default=None, min_length=1, description="Groups that are tested: one fixed split in place of folds."
+    )
+    validation: tuple[str, ...] | None = Field(
+        default=None, min_length=1, description="Groups that validate in a fixed split."
+    )
+    validation_share: Annotated[float, Field(gt=0, lt=1)] = Field(
+        default=0.2,
+        description="In a fixed split without validation groups: share of the other samples that is drawn to validate.",
+    )
     seed: Seed | None = Field(
         default=None, description="Shuffles the groups; without it they are taken in natural order."
+    )
+    audit: Literal["refuse", "report"] = Field(
+        default="refuse", description="What a split that makes the result worthless does: stop, or be reported."
     )
 
 

@@ -133,12 +133,28 @@ def _names(table: Mapping[str, Any]) -> list[Problem]:
 
 def _together(config: Config) -> list[Problem]:
     """What is wrong only in view of several keys, each of which is right by itself."""
-    problems = []
-    only, count = config.folds.only, config.folds.count
+    problems = _fixed_split(config)
+    only, count = config.folds.only, 1 if config.folds.test else config.folds.count
     if only is not None and (not only or max(only) > count or len(set(only)) != len(only)):
-        text = f"expected different numbers from 1 to {count} (folds.count), one or more, got {shown(only)}."
+        of = "a fixed split is one fold" if config.folds.test else "folds.count"
+        text = f"expected different numbers from 1 to {count} ({of}), one or more, got {shown(only)}."
         problems.append(Problem("folds.only", text))
     return [*problems, *_monitor(config)]
+
+
+def _fixed_split(config: Config) -> list[Problem]:
+    folds = config.folds
+    problems = []
+    if folds.test is not None and folds.group is None:
+        text = "a fixed split needs folds.group, the column whose groups are named here."
+        problems.append(Problem("folds.test", text))
+    if folds.validation is not None and folds.test is None:
+        text = "groups can validate only in a fixed split; name the groups that are tested as folds.test."
+        problems.append(Problem("folds.validation", text))
+    both = [name for name in folds.validation or () if name in (folds.test or ())]
+    if both:
+        problems.append(Problem("folds.validation", f"{', '.join(map(repr, both))} cannot validate and be tested."))
+    return problems
 
 
 def _monitor(config: Config) -> list[Problem]:

@@ -3,7 +3,7 @@
 from mrpnkit.data.arrays import Modality
 from mrpnkit.data.augment import Change, ClassPairing, FirstStep, RandomSlice, RandomStep, Slicing
 from mrpnkit.data.corpus import Corpus
-from mrpnkit.data.folds import Fold, group_folds, held_out
+from mrpnkit.data.folds import Fold, drawn_validation, group_folds, held_out
 from mrpnkit.data.loading import Augmentation, Batch, CorpusDataset, Loader, loader, set_epoch
 from mrpnkit.data.writer import CorpusWriter
 
@@ -22,6 +22,7 @@ __all__ = [
     "RandomSlice",
     "RandomStep",
     "Slicing",
+    "drawn_validation",
     "group_folds",
     "held_out",
     "loader",

@@ -123,6 +123,38 @@ def held_out(
     return fold
 
 
+def drawn_validation(groups: Column, *, test: Sequence[Any], share: float, labels: Column, seed: int = 0) -> Fold:
+    """The fold that tests on some groups, and selects on samples drawn from the others, class by class.
+
+    For a data set with a fixed test part. Samples of one group may train and validate: where groups are people, name
+    those that validate, with :func:`held_out`.
+
+    Args:
+        groups: the group of each sample.
+        test: groups of the test part.
+        share: of the samples of each class that are not tested, above 0 and below 1; at least one a class.
+        labels: as for :func:`group_folds`.
+        seed: of what is drawn.
+
+    Raises:
+        SplitError: as for :func:`held_out`, or a share out of range.
+
+    >>> drawn_validation(["a"] * 4 + ["b"], test=["b"], share=0.5, labels=[0, 1, 0, 1, 0]).test
+    array([4])
+    """
+    if not 0 < share < 1:
+        raise SplitError(f"drawn_validation: share must lie above 0 and below 1, got {share}.")
+    tested = held_out(groups, test=test, validation=())
+    classes, generator = np.asarray(labels)[tested.train], np.random.default_rng(seed)
+    drawn = np.zeros(len(tested.train), dtype=np.bool_)
+    for label in np.unique(classes):
+        members = np.flatnonzero(classes == label)
+        drawn[generator.permutation(members)[: max(1, round(share * len(members)))]] = True
+    fold = tested._replace(train=tested.train[~drawn], validation=tested.train[drawn])
+    _check_classes(fold, np.asarray(labels))
+    return fold
+
+
 def natural(name: str) -> list[tuple[int, int, str]]:
     """Sort key by which ``actor_2`` comes before ``actor_10``."""
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"(\d+)", name) if part]
