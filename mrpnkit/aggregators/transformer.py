@@ -3,7 +3,6 @@
 Letters: B batch, S steps of all samples, T steps of the longest sample, F features.
 """
 
-import math
 from typing import Literal, get_args
 
 import torch
@@ -14,6 +13,7 @@ from mrpnkit.aggregators.pooling import mean_step
 from mrpnkit.aggregators.registry import AGGREGATORS
 from mrpnkit.arguments import check_choice, check_counts, check_rate, checked_steps
 from mrpnkit.errors import InputError
+from mrpnkit.positions import sinusoids
 from mrpnkit.sequences import Sequences
 
 Positions = Literal["sinusoidal", "none"]
@@ -88,18 +88,3 @@ class Transformer(nn.Module):
             padding[:, 0] = False  # a sample of no steps attends to one step of zeros: no softmax over nothing
             outputs = self.encoder(grid, src_key_padding_mask=padding)
         return mean_step(hidden.of_padded(outputs))
-
-
-def sinusoids(positions: Tensor, features: int) -> Float[Tensor, "steps features"]:
-    """Sinusoidal positions, float32 (section 3.5 of arXiv:1706.03762): p_2i = sin(t · ω_i), p_2i+1 = cos(t · ω_i).
-
-    ω_i = 10000^(−2i / features), t the place of a step within its sample, from 0.
-
-    >>> sinusoids(torch.tensor([0, 1]), 2)
-    tensor([[0.0000, 1.0000],
-            [0.8415, 0.5403]])
-    """
-    pairs = torch.arange((features + 1) // 2, device=positions.device, dtype=torch.float32)
-    frequencies = torch.exp(pairs * (-2 * math.log(10_000.0) / features))
-    angles = positions[:, None] * frequencies
-    return torch.stack([angles.sin(), angles.cos()], dim=2).flatten(1)[:, :features]

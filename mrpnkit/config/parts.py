@@ -21,7 +21,7 @@ KINDS: Mapping[str, Kind] = {
     "data set": Kind(DATASETS, frozenset(), None),
     "extractor": Kind(EXTRACTORS, frozenset({"in_features", "step_shape", "rate"}), "identity"),
     "aggregator": Kind(AGGREGATORS, frozenset({"in_features"}), "mean"),
-    "fusion": Kind(FUSIONS, frozenset({"features", "targets"}), "concat"),
+    "fusion": Kind(FUSIONS, frozenset({"features", "targets", "sequences"}), "concat"),
     "balancer": Kind(BALANCERS, frozenset(), "sum"),
 }
 """By the word that error texts use. An extractor may ask for the width, the shape and the rate of the steps."""

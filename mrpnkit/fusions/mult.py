@@ -1,0 +1,128 @@
+"""Cross-modal attention on sequences.
+
+Letters: B batch, N branches, T steps of the longest sample, W width of a token, C scores of a target.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from mrpnkit.arguments import check_counts
+from mrpnkit.errors import InputError
+from mrpnkit.feature_norm import Present
+from mrpnkit.fusions.presence import check_branches, check_dropout, kept, scorings
+from mrpnkit.fusions.registry import FUSIONS
+from mrpnkit.fusions.tokens import Grid, Tokens, attendable, encoder_layer
+from mrpnkit.sequences import Sequences
+
+
+class CrossModal(nn.Module):
+    """Layers in which the tokens of one branch look at those of another.
+
+    Each is z ← z + Attention(LayerNorm(z), LayerNorm(x), LayerNorm(x)), z ← z + MLP(LayerNorm(z)); x are always the
+    other branch's tokens as they came, as MulT has it.
+    """
+
+    def __init__(self, width: int, *, layers: int, heads: int, feedforward: int, dropout: float) -> None:
+        super().__init__()
+        self.norms = nn.ModuleList(nn.ModuleList(nn.LayerNorm(width) for _ in range(3)) for _ in range(layers))
+        self.attentions = nn.ModuleList(
+            nn.MultiheadAttention(width, heads, dropout, batch_first=True) for _ in range(layers)
+        )
+        self.perceptrons = nn.ModuleList(
+            nn.Sequential(nn.Linear(width, feedforward), nn.GELU(), nn.Dropout(dropout), nn.Linear(feedforward, width))
+            for _ in range(layers)
+        )
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, target: Tensor, source: Grid) -> Tensor:
+        """Tokens (B, 1 + T, W) that look, and those that are looked at → (B, 1 + T, W)."""
+        hidden, there = attendable(source.valid), source.valid.any(dim=1)
+        z = target
+        for norms, attention, perceptron in zip(self.norms, self.attentions, self.perceptrons, strict=True):
+            of_target, of_source, of_sum = cast(nn.ModuleList, norms)
+            x = of_source(source.values)
+            seen, _ = attention(of_target(z), x, x, key_padding_mask=hidden, need_weights=False)
+            z = z + kept(self.dropout(seen), there)  # a branch that a sample lacks tells nothing
+            z = z + self.dropout(perceptron(of_sum(z)))
+        return z
+
+
+@FUSIONS.register("mult", paper="arXiv:1906.00295")
+class MulT(nn.Module):
+    """Every branch looks at every other with cross-modal attention, step by step and without alignment.
+
+    Multimodal Transformer of Tsai et al. (2019), arXiv:1906.00295. For each branch m: its tokens (see
+    :class:`mrpnkit.fusions.tokens.Tokens`) pass a :class:`CrossModal` stack for each other branch; the results stand
+    side by side, (N − 1) · W wide, pass a self-attention layer, and the first token is read. The N first tokens are
+    concatenated, and a Scoring for each target reads them. The paper reads the last step and has a convolution where
+    :class:`Tokens` has a Dense: here that is the extractor's business. Cost grows with N².
+
+    Args:
+        features: widths of g_1 … g_N; two branches or more.
+        targets: number of scores of each target.
+        sequences: widths of the extractors' steps.
+        width: W, a multiple of ``heads``.
+        layers: of each cross-modal stack.
+        heads: of every attention.
+        hidden: width inside Scoring; by default that of what it reads.
+        dropout: in attention and perceptrons, and before each Dense of Scoring.
+
+    >>> fusion = MulT([3, 2], {"y": 4}, sequences=[5, 6], width=8, heads=2).eval()
+    >>> steps = [Sequences.of([torch.ones(7, 5)]), Sequences.of([torch.ones(2, 6)])]
+    >>> tuple(fusion([torch.ones(1, 3), torch.ones(1, 2)], [None, None], steps)["y"].shape)
+    (1, 4)
+    """
+
+    reads = ("sequences",)
+
+    def __init__(
+        self,
+        features: Sequence[int],
+        targets: Mapping[str, int],
+        *,
+        sequences: Sequence[int],
+        width: int = 32,
+        layers: int = 2,
+        heads: int = 4,
+        hidden: int | None = None,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        check_branches(self, features, least=2, why=": one looks at the others")
+        check_counts(self, {"width": width, "layers": layers, "heads": heads})
+        check_dropout(self, dropout)
+        if width % heads:
+            raise InputError(f"MulT: width must be a multiple of heads, got {width} and {heads}.")
+        places = range(len(features))
+        self.tokens = nn.ModuleList(Tokens(d, e, width) for d, e in zip(features, sequences, strict=True))
+        self.crossings = nn.ModuleList(
+            nn.ModuleList(
+                CrossModal(width, layers=layers, heads=heads, feedforward=4 * width, dropout=dropout)
+                for _ in places[1:]
+            )
+            for _ in places
+        )
+        joint = (len(features) - 1) * width
+        self.memories = nn.ModuleList(encoder_layer(joint, heads, 4 * joint, dropout) for _ in places)
+        self.scoring = scorings(len(features) * joint, targets, hidden=hidden, dropout=dropout)
+
+    def forward(
+        self, features: Sequence[Tensor], present: Sequence[Present], sequences: Sequence[Sequences]
+    ) -> dict[str, Tensor]:
+        """N tensors (B, D_m), N masks (B,) or None, N ragged batches → for each target its scores (B, C)."""
+        grids = [
+            tokens(g, mask, steps)
+            for tokens, g, mask, steps in zip(self.tokens, features, present, sequences, strict=True)
+        ]
+        firsts = []
+        for place, grid in enumerate(grids):
+            sources = grids[:place] + grids[place + 1 :]
+            crossings = cast(nn.ModuleList, self.crossings[place])
+            seen = torch.cat([cross(grid.values, other) for cross, other in zip(crossings, sources, strict=True)], 2)
+            memory = self.memories[place](seen, src_key_padding_mask=attendable(grid.valid))
+            firsts.append(kept(memory[:, 0], present[place]))
+        joint = torch.cat(firsts, dim=1)
+        return {target: scoring(joint) for target, scoring in self.scoring.items()}

@@ -1,0 +1,5 @@
+"""The registry of fusions, where they find it."""
+
+from mrpnkit.registry import FUSIONS
+
+__all__ = ["FUSIONS"]

@@ -1,0 +1,70 @@
+"""A branch as tokens for attention: its aggregated vector first, then the steps of its extractor.
+
+Letters: B batch, S steps of all samples, T steps of the longest sample, D features of g_m, E features of a step,
+W width of a token.
+"""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from mrpnkit.arguments import checked_steps
+from mrpnkit.feature_norm import Present
+from mrpnkit.fusions.presence import kept
+from mrpnkit.positions import sinusoids
+from mrpnkit.sequences import Sequences
+
+
+class Grid(NamedTuple):
+    """Tokens (B, 1 + T, W), zero where there is none, and which are there (B, 1 + T)."""
+
+    values: Float[Tensor, "batch tokens width"]
+    valid: Bool[Tensor, "batch tokens"]
+
+
+class Tokens(nn.Module):
+    """[Dense(g_m); Dense(x_1) + p_1; … ; Dense(x_T) + p_T], with sinusoidal positions p_t of the steps.
+
+    The aggregated vector takes the place that a class token has in a Transformer: it stands first, whatever attention
+    gathers about the branch is read from it, and a residual perceptron before the fusion acts on it. A branch that a
+    sample lacks has no token.
+
+    Args:
+        features: D.
+        steps: E.
+        width: W.
+    """
+
+    def __init__(self, features: int, steps: int, width: int) -> None:
+        super().__init__()
+        self.in_features, self.width = steps, width
+        self.vector = nn.Linear(features, width)
+        self.step = nn.Linear(steps, width)
+
+    def forward(self, g: Float[Tensor, "batch features"], present: Present, sequences: Sequences) -> Grid:
+        """g_m (B, D), its mask (B,) or None, and the extractor's steps (S, E) → tokens."""
+        first = kept(self.vector(g), present)
+        steps = self.step(checked_steps(self, sequences, self.in_features))
+        steps = steps + sinusoids(sequences.position_of_step(), self.width).to(steps.dtype)
+        values, valid = sequences.with_steps(steps).padded()
+        there = valid.new_ones(valid.shape[0]) if present is None else present
+        return Grid(
+            torch.cat([first[:, None], values.to(first.dtype)], dim=1),
+            torch.cat([there[:, None], valid & there[:, None]], dim=1),
+        )
+
+
+def attendable(valid: Bool[Tensor, "batch tokens"]) -> Bool[Tensor, "batch tokens"]:
+    """True where attention must not look; a sample without tokens looks at its first, which is zero, not at nothing."""
+    hidden = ~valid
+    hidden[:, 0] = False
+    return hidden
+
+
+def encoder_layer(width: int, heads: int, feedforward: int, dropout: float) -> nn.TransformerEncoderLayer:
+    """Self-attention and a perceptron, each behind a normalisation, with GELU (arXiv:1706.03762)."""
+    return nn.TransformerEncoderLayer(
+        width, heads, feedforward, dropout, activation="gelu", batch_first=True, norm_first=True
+    )
