@@ -13,6 +13,8 @@ from mrpnkit.extractors.linear import Linear
 from mrpnkit.extractors.mlp import MLP
 from mrpnkit.extractors.normalise import Normalise
 from mrpnkit.extractors.registry import EXTRACTORS
+from mrpnkit.extractors.spectrogram import SpectrogramSegments
+from mrpnkit.extractors.spectrogram_timm import SpectrogramTimm
 from mrpnkit.extractors.speech_torchaudio import SpeechTorchaudio
 from mrpnkit.extractors.text_hf import TextHF
 from mrpnkit.extractors.video_torchvision import VideoTorchvision
@@ -28,6 +30,8 @@ __all__ = [
     "Linear",
     "Normalise",
     "RaggedConv1d",
+    "SpectrogramSegments",
+    "SpectrogramTimm",
     "SpeechTorchaudio",
     "TextHF",
     "VideoTorchvision",

@@ -23,6 +23,7 @@ from mrpnkit.extractors.backbone import (
 )
 from mrpnkit.extractors.pixels import Pixels, check_frame_shape, check_frames, check_size
 from mrpnkit.extractors.registry import EXTRACTORS
+from mrpnkit.extractors.timm_networks import classifier_of, stages_of_timm
 from mrpnkit.sequences import Sequences
 
 
@@ -87,25 +88,20 @@ class FramesTimm(nn.Module):
         network: Any = timm.create_model(architecture, pretrained=pretrained, num_classes=0)
         self.network: nn.Module = network
         if weights is not None:
-            load_weights(self, self.network, weights, spare=_classifier(self.network))
+            load_weights(self, self.network, weights, spare=classifier_of(self.network))
         self.out_features = int(getattr(network, "head_hidden_size", network.num_features))
         normal = network.default_cfg
         self.pixels = Pixels(mean=normal["mean"], std=normal["std"], size=size)
-        self._frozen = frozen_modules(self, self.network, freeze, _stages(network))
+        self._frozen = frozen_modules(self, self.network, freeze, stages_of_timm(network))
         self.chunk, self.gradient_checkpointing, self.precision = chunk, gradient_checkpointing, precision
         self.memory_format = torch.channels_last if memory_format == "channels_last" else torch.contiguous_format
         network.to(memory_format=self.memory_format)
         self.train()
 
-    @property
-    def stages(self) -> int:
-        """How many stages ``freeze`` can count."""
-        return len(_stages(self.network))
-
     def refreeze(self, freeze: Freeze) -> None:
         """Freezes just that much from now on, in the meaning of ``freeze``; what was frozen before is trained again."""
         self.network.requires_grad_(True)
-        self._frozen = frozen_modules(self, self.network, freeze, _stages(self.network))
+        self._frozen = frozen_modules(self, self.network, freeze, stages_of_timm(self.network))
         self.train(self.training)
 
     def train(self, mode: bool = True) -> "FramesTimm":
@@ -141,18 +137,3 @@ class FramesTimm(nn.Module):
                 f"FramesTimm: the network refuses frames of {tuple(pixels.shape[-2:])}: {error} Give size."
             ) from error
         return features.to(type_of(self.network)) if self.precision == "bfloat16" else features
-
-
-def _classifier(network: nn.Module) -> list[str]:
-    names = getattr(network, "default_cfg", {}).get("classifier") or ()
-    return [f"{name}." for name in ([names] if isinstance(names, str) else names)]
-
-
-def _stages(network: Any) -> list[list[nn.Module]]:
-    """Modules by stage from the input on, as timm groups them."""
-    from timm.models import group_modules
-
-    groups = group_modules(network, network.group_matcher(coarse=True))
-    found = dict(network.named_modules())
-    stages = [[found[name] for name in names if name in found] for _, names in sorted(groups.items())]
-    return [stage for stage in stages if any(True for module in stage for _ in module.parameters())]

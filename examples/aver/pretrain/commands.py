@@ -1,7 +1,7 @@
 """The commands ``python -m examples.aver pretrain fer2013`` and ``pretrain speakers``."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -38,10 +38,48 @@ def fer2013(
     from dataclasses import replace
 
     from examples.aver.pretrain.fer2013 import FaceRecipe, small_faces, train_faces
+    from examples.aver.pretrain.outcomes import conclude_faces
 
     recipe = FaceRecipe()
     recipe = replace(recipe, training=replace(recipe.training, seed=seed))
-    outcome = train_faces(data, out, small_faces(recipe) if small else recipe, device=device)
-    from examples.aver.pretrain.outcomes import conclude_faces
+    if small:
+        recipe = small_faces(recipe)
+    conclude_faces(train_faces(data, out, recipe, device=device, most=200 if small else None), out, result)
 
-    conclude_faces(outcome, out, result)
+
+@pretrain.command()
+def speakers(
+    data: Data,
+    out: Annotated[Path, typer.Option("--out", help="Folder of weights, metrics and curve.")] = Path(
+        "runs/pretrain/speakers"
+    ),
+    hop: Annotated[int | None, typer.Option("--hop", help="Samples between frames; the paper's: 64.")] = None,
+    bands: Annotated[int | None, typer.Option("--bands", help="Height of a segment; the paper's: 256.")] = None,
+    scale: Annotated[Literal["linear", "log", "mel"] | None, typer.Option("--scale", help="Of the segments.")] = None,
+    epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Default: the recipe's.")] = None,
+    seed: Seed = 0,
+    device: Device = "cpu",
+    small: Small = False,
+    result: Result = None,
+) -> None:
+    """Trains ResNet-18 to tell speakers by spectrogram segments; goes on where it was stopped.
+
+    DATA is a folder with speakers.csv (file, speaker), or one laid out as VoxCeleb is: id10001/VIDEO/00001.wav or .m4a.
+
+    Example: python -m examples.aver pretrain speakers --data /path/to/voxceleb
+    """
+    from dataclasses import replace
+
+    from examples.aver.pretrain.outcomes import conclude_speakers
+    from examples.aver.pretrain.speakers import SpeakerRecipe, train_speakers
+
+    recipe = SpeakerRecipe()
+    recipe = replace(
+        recipe,
+        hop=hop or recipe.hop,
+        bands=bands or recipe.bands,
+        scale=scale or recipe.scale,
+        epochs=2 if small else epochs or recipe.epochs,
+        training=replace(recipe.training, seed=seed, batch_size=16 if small else recipe.training.batch_size),
+    )
+    conclude_speakers(train_speakers(data, out, recipe, device=device, most=400 if small else None), out, result)

@@ -78,6 +78,19 @@ def without_copies(splits: FaceSplits) -> FaceSplits:
     return FaceSplits(_rows(splits.train, train_rows), _rows(splits.validation, validation_rows), splits.test, about)
 
 
+def thinned(splits: FaceSplits, most: int) -> FaceSplits:
+    """At most so many pictures of each part, evenly spread."""
+    found = {}
+    for part in PARTS:
+        faces: Faces = getattr(splits, part)
+        found[part] = _rows(faces, range(0, len(faces.labels), -(-len(faces.labels) // most)))
+    return _splits(found, splits.about)
+
+
+def _splits(found: Mapping[str, Faces], about: dict[str, object]) -> FaceSplits:
+    return FaceSplits(found["train"], found["validation"], found["test"], about)
+
+
 def _keys(pictures: NDArray[np.uint8]) -> list[bytes]:
     return [picture.tobytes() for picture in pictures]
 
@@ -96,7 +109,7 @@ def _from_npz(path: Path) -> FaceSplits:
         parts = [
             Faces(_grey(path, arrays[f"{part}_x"]), numbers[arrays[f"{part}_y"].astype(np.int64)]) for part in PARTS
         ]
-    return FaceSplits(*parts, {"source": path.name, "parts": "official"})
+    return _splits(dict(zip(PARTS, parts, strict=True)), {"source": path.name, "parts": "official"})
 
 
 def _absent(arrays: Mapping[str, object]) -> list[str]:
@@ -120,7 +133,8 @@ def _from_csv(path: Path) -> FaceSplits:
                 rows[part].append((pixels.reshape(side, side), label))
             except (KeyError, IndexError, ValueError, OverflowError) as error:
                 raise CorpusError(f"{path}, line {line} cannot be read: {error!r}.") from error
-    return FaceSplits(*(_stack(path, part, rows[part]) for part in PARTS), {"source": path.name, "parts": "official"})
+    found = {part: _stack(path, part, rows[part]) for part in PARTS}
+    return _splits(found, {"source": path.name, "parts": "official"})
 
 
 def _from_folders(root: Path, seed: int) -> FaceSplits:
@@ -147,7 +161,7 @@ def _from_folders(root: Path, seed: int) -> FaceSplits:
     if "validation" not in found:
         found["train"], found["validation"] = _tenth(found["train"], seed)
         about["parts"] = "test as in the folder; validation is a tenth of each class of train"
-    return FaceSplits(*(found[part] for part in PARTS), about)
+    return _splits(found, about)
 
 
 def _tenth(faces: Faces, seed: int) -> tuple[Faces, Faces]:

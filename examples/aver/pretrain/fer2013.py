@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from examples.aver.pretrain.faces import CLASSES, Faces, FaceSplits, read_faces, without_copies
+from examples.aver.pretrain.faces import CLASSES, PARTS, Faces, FaceSplits, read_faces, thinned, without_copies
 from examples.aver.pretrain.training import Batch, Recipe, Scores, fit, probabilities
 from examples.aver.pretrain.warp import Warp, warped
 from mrpnkit.extractors.pixels import Pixels
@@ -89,25 +89,48 @@ def face_scores(network: nn.Module, faces: Faces, size: int, recipe: FaceRecipe,
     return Scores(torch.cat(found), torch.from_numpy(faces.labels))
 
 
-def train_faces(data: Path, out: Path, recipe: FaceRecipe, *, device: str = "cpu") -> dict[str, Any]:
+class FaceOutcome(NamedTuple):
+    """The trained network, what it was trained on, a row an epoch, and its scores on the test part.
+
+    ``mirrored`` is the mean of the probabilities of a face and its mirror image, ``single`` those of the face alone.
+    """
+
+    network: nn.Module
+    about: dict[str, Any]
+    training: Recipe
+    history: list[dict[str, float]]
+    mirrored: Scores
+    single: Scores
+
+
+def train_faces(
+    data: Path, out: Path, recipe: FaceRecipe, *, device: str = "cpu", most: int | None = None
+) -> FaceOutcome:
     """Trains to the end, or goes on; tests the selected epoch on the test part once.
 
-    Returns:
-        What was measured, and what it depends on; ``history`` has a row an epoch.
+    Args:
+        data: see :func:`examples.aver.pretrain.faces.read_faces`.
+        out: folder of state, weights and metrics.
+        recipe: settings.
+        device: where the network runs.
+        most: read no more pictures of each part than this, evenly spread; to see whether everything works.
     """
     splits = without_copies(read_faces(data, seed=recipe.training.seed))
+    if most is not None:
+        splits = thinned(splits, most)
     network = face_network(recipe).to(device)
     task = FaceTask(splits, recipe, face_pixels(network, None))
-    history = fit(network, task, recipe.training, out, about={"faces": splits.about, "settings": _plain(recipe)})
+    settings: dict[str, Any] = {"faces": splits.about, "settings": _plain(recipe)}
+    history = fit(network, task, recipe.training, out, about=settings)
     size = recipe.sizes[-1][0]
-    mirrored = face_scores(network, splits.test, size, recipe, mirrored=True)
-    single = face_scores(network, splits.test, size, recipe, mirrored=False)
-    return {"splits": splits, "network": network, "history": history, "mirrored": mirrored, "single": single}
+    scores = [face_scores(network, splits.test, size, recipe, mirrored=mirrored) for mirrored in (True, False)]
+    counts = {part: len(getattr(splits, part).labels) for part in PARTS}
+    return FaceOutcome(network, {**settings, "pictures": counts}, recipe.training, history, *scores)
 
 
 def small_faces(recipe: FaceRecipe) -> FaceRecipe:
-    """One epoch of each of the first two sizes, to see whether everything works."""
-    return replace(recipe, sizes=tuple((size, 1) for size, _ in recipe.sizes[:2]))
+    """An epoch of two small sizes each, to see whether everything works."""
+    return replace(recipe, sizes=((32, 1), (48, 1)), training=replace(recipe.training, batch_size=32))
 
 
 def _plain(recipe: FaceRecipe) -> dict[str, Any]:

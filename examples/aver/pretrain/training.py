@@ -1,6 +1,6 @@
 """Training of a classifier whose body becomes a branch's initial weights: one loop for faces and for speakers.
 
-SGD with Nesterov momentum, one cycle of the learning rate, smoothed labels, and a running mean of the weights that is
+AdamW under one cycle of the learning rate, smoothed labels, and a running mean of the weights that is
 what is validated and kept. After every epoch the whole state is saved, so that a stopped training goes on with the
 next epoch as if it had not been stopped: what an epoch draws depends on the seed and its number alone.
 """
@@ -31,7 +31,6 @@ class Recipe:
     Args:
         batch_size: samples a step.
         learning_rate: at its peak.
-        momentum: of SGD.
         weight_decay: on matrices and kernels; biases and norms have none.
         warm_up: share of the steps in which the learning rate rises.
         smoothing: of the labels, 0 to 1.
@@ -41,10 +40,9 @@ class Recipe:
     """
 
     batch_size: int = 128
-    learning_rate: float = 0.1
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
-    warm_up: float = 0.2
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.05
+    warm_up: float = 0.25
     smoothing: float = 0.1
     averaging: float = 0.997
     precision: Precision = "bfloat16"
@@ -115,10 +113,10 @@ def fit(
     optimizer = _optimizer(network, recipe)
     total = sum(task.steps(epoch) for epoch in range(task.epochs))
     scheduler = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, recipe.learning_rate, total_steps=total, pct_start=recipe.warm_up, cycle_momentum=False
+        optimizer, recipe.learning_rate, total_steps=total, pct_start=recipe.warm_up
     )
     average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.averaging), use_buffers=True)
-    parts = {"network": network, "average": average, "optimizer": optimizer, "scheduler": scheduler}
+    parts: dict[str, Any] = {"network": network, "average": average, "optimizer": optimizer, "scheduler": scheduler}
     settings = {"recipe": asdict(recipe), "epochs": task.epochs, **about}
     history = _resumed(folder / STATE, parts, settings)
     for epoch in range(len(history), task.epochs):
@@ -130,8 +128,8 @@ def fit(
         _save(folder / STATE, {name: part.state_dict() for name, part in parts.items()}, settings, history)
         write_json(folder / METRICS, {**settings, "history": history})
         say(
-            f"epoch {epoch + 1:3d}/{task.epochs}  loss {row['loss']:.3f}  "
-            f"validation {100 * row['validation_accuracy']:.2f} %  {row['images_per_second']:.0f}/s  {row['seconds']:.0f} s"
+            f"epoch {epoch + 1:3d}/{task.epochs}  loss {row['loss']:.3f}  validation "
+            f"{100 * row['validation_accuracy']:.2f} %  {row['images_per_second']:.0f}/s  {row['seconds']:.0f} s"
         )
     network.load_state_dict(load_file(folder / BEST))
     network.eval()
@@ -184,17 +182,17 @@ def _epoch(
         "epoch": epoch + 1,
         "loss": losses / count,
         "validation_accuracy": task.validate(average.module, epoch).accuracy,
-        "learning_rate": scheduler.get_last_lr()[0],
+        "learning_rate": float(scheduler.get_last_lr()[0]),
         "seconds": time.perf_counter() - start,
         "images_per_second": count / seconds,
     }
 
 
-def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.SGD:
+def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.AdamW:
     decayed = [parameter for parameter in network.parameters() if parameter.ndim > 1]
     others = [parameter for parameter in network.parameters() if parameter.ndim <= 1]
     groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=recipe.momentum > 0)
+    return torch.optim.AdamW(groups, lr=recipe.learning_rate)
 
 
 def _resumed(path: Path, parts: Mapping[str, Any], settings: Mapping[str, Any]) -> list[dict[str, float]]:

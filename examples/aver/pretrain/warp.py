@@ -71,4 +71,5 @@ def _rectangles(count: int, size: int, warp: Warp, generator: torch.Generator) -
         (place >= start.unsqueeze(1)) & (place < (start + side).unsqueeze(1))
         for start, side in zip(starts, sides, strict=True)
     )
-    return rows.unsqueeze(2) & columns.unsqueeze(1) & chosen.view(-1, 1, 1)
+    holes: Tensor = rows.unsqueeze(2) & columns.unsqueeze(1) & chosen.view(-1, 1, 1)
+    return holes
