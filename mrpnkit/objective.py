@@ -1,7 +1,7 @@
 """The N+1 losses and their sum: L = L_fused + Σ L_m (5, 8, 9), for each target."""
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 import torch.distributed as dist
@@ -14,10 +14,23 @@ from mrpnkit.targets import Target
 
 
 class Loss(NamedTuple):
-    """``total`` is the weighted sum that is differentiated; ``terms`` has each term unweighted, by ``target/head``."""
+    """``total`` is the weighted sum that is differentiated; ``terms`` has each term unweighted, by ``target/head``.
+
+    The parts of a fusion are heads of their own, named ``fused.NAME``.
+    """
 
     total: Float[Tensor, ""]
     terms: dict[str, Tensor]
+
+
+class Criterion(Protocol):
+    """The loss of what a fusion scores, itself and its parts, in place of the target's own; side heads keep theirs."""
+
+    def __call__(self, scores: Tensor, labels: Tensor) -> Tensor:
+        """(B, C) scores and labels → (B,) losses; 0 where the label is missing."""
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Told before each epoch, counted from 0, for a loss that changes while a model learns."""
 
 
 class Objective:
@@ -33,6 +46,7 @@ class Objective:
         weights: of the heads by name (``fused`` or a branch), where they are not 1.
         target_weights: of the targets by name, where they are not 1.
         balancer: another way to join the weighted terms, given by ``target/head``, than to sum them up.
+        criterion: of the fusion, where it has one: ``model.fusion.criterion``.
 
     >>> from mrpnkit.targets import Classification
     >>> objective = Objective({"emotion": Classification(8)}, weights={"video": 0.5})
@@ -47,6 +61,7 @@ class Objective:
         weights: Mapping[str, float] | None = None,
         target_weights: Mapping[str, float] | None = None,
         balancer: Callable[[Mapping[str, Tensor]], Tensor] | None = None,
+        criterion: Criterion | None = None,
     ) -> None:
         if not targets:
             raise InputError(
@@ -56,6 +71,7 @@ class Objective:
         self.weights = dict(weights or {})
         self.target_weights = dict(target_weights or {})
         self.balancer = balancer
+        self.criterion = criterion
         for name, weight in [*self.weights.items(), *self.target_weights.items()]:
             if not weight >= 0:
                 raise InputError(f"Objective: the weight of {name!r} is {weight}; expected 0 or more.")
@@ -74,6 +90,11 @@ class Objective:
         """Of a term in the sum: its target's times its head's."""
         return self.target_weights.get(target, 1.0) * self.weights.get(head, 1.0)
 
+    def begin_epoch(self, epoch: int) -> None:
+        """Told by the trainer before each epoch, counted from 0."""
+        if self.criterion is not None:
+            self.criterion.begin_epoch(epoch)
+
     def minimises(self, metric: str) -> bool:
         """Whether a metric, ``target/head/name`` or ``loss``, is better when it is less.
 
@@ -91,7 +112,6 @@ class Objective:
             InputError: labels of a target are missing, or a weight names a head that the model does not have.
         """
         terms: dict[str, Tensor] = {}
-        weighted: dict[str, Tensor] = {}
         if self.weights:
             self._check_heads(output)
         for name, target in self.targets.items():
@@ -104,21 +124,36 @@ class Objective:
             everybody = (
                 None if _processes() > 1 else _weights(known)
             )  # processes must count the same heads, all of them
-            heads = {FUSED: output.fused[name], **{b: scores[name] for b, scores in output.branches.items()}}
-            for head, scores in heads.items():
-                present = output.judged if head == FUSED else output.present.get(head)
+            heads = {
+                FUSED: (output.fused[name], output.judged),
+                **{b: (scores[name], output.present.get(b)) for b, scores in output.branches.items()},
+                **{p: (part.scores[name], part.present) for p, part in output.parts.items()},
+            }
+            for head, (scores, present) in heads.items():
+                of_fusion = head not in output.branches
                 if present is None:
                     valid, number = everybody or _weights(known)
                 else:
                     valid, number = _weights(known & present)
-                losses = target.losses(scores, labels[name], None if present is None else known & present)
+                if of_fusion and self.criterion is not None:
+                    losses = self.criterion(scores, labels[name])
+                else:
+                    losses = target.losses(scores, labels[name], None if present is None else known & present)
                 term = torch.dot(losses, valid.to(losses.dtype)) / number
                 terms[f"{name}/{head}"] = term
-                weight = self.weight(name, head)
-                weighted[f"{name}/{head}"] = term if weight == 1.0 else weight * term
+        weighted = self.weighted(terms)
         if self.balancer is not None:
             return Loss(self.balancer(weighted), terms)
         return Loss(torch.stack(list(weighted.values())).sum(), terms)
+
+    def weighted(self, terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Each term times its weight; a part of the fusion has the weight of the fusion."""
+        found = {}
+        for name, term in terms.items():
+            target, _, head = name.rpartition("/")
+            weight = self.weight(target, head.partition(".")[0])  # no branch has a dot in its name
+            found[name] = term if weight == 1.0 else weight * term
+        return found
 
     def _check_heads(self, output: MRPNOutput) -> None:
         unknown = set(self.weights) - {FUSED} - set(output.present)
