@@ -16,6 +16,7 @@ from accelerate import PartialState
 from numpy.typing import NDArray
 
 from mrpnkit.data import Corpus, CorpusWriter
+from mrpnkit.data.labels import TargetValue, plain_value
 from mrpnkit.errors import CorpusError, InputError
 from mrpnkit.mrpn import MRPN, Branch
 
@@ -72,21 +73,16 @@ def extract_corpus(
     return out
 
 
-def labels_of(corpus: Corpus, row: int) -> tuple[dict[str, str | float | None], dict[str, str]]:
+def labels_of(corpus: Corpus, row: int) -> tuple[dict[str, TargetValue], dict[str, str]]:
     """Targets and groups of one sample, as :meth:`mrpnkit.data.CorpusWriter.add` takes them."""
-    targets: dict[str, str | float | None] = {}
-    for name, values in corpus.targets.items():
-        if name in corpus.classes:
-            targets[name] = corpus.classes[name][values[row]] if values[row] >= 0 else None
-        else:
-            targets[name] = float(values[row])
+    targets = {name: plain_value(values, corpus.classes.get(name), row) for name, values in corpus.targets.items()}
     return targets, {name: str(values[row]) for name, values in corpus.groups.items()}
 
 
 def _write(
     model: MRPN, corpus: Corpus, rows: NDArray[np.int64], folder: Path, *, batch_size: int, about: Mapping[str, Any]
 ) -> None:
-    with CorpusWriter(folder, classes=corpus.classes, about=about) as writer:
+    with CorpusWriter(folder, classes=corpus.single_classes, labels=corpus.label_names, about=about) as writer:
         for start in range(0, len(rows), batch_size):
             chosen = rows[start : start + batch_size]
             pieces = dict(_extracted(model, corpus, chosen))
@@ -102,7 +98,9 @@ def _join(shards: Sequence[Path], corpus: Corpus, out: Path, *, about: Mapping[s
         read, rate = int(corpus.modalities[name].lengths.sum()), corpus.modalities[name].rate
         written = sum(int(shard.modalities[name].lengths.sum()) for shard in opened)
         rates[name] = rate if rate is None or not read or read == written else rate * written / read
-    with CorpusWriter(out, classes=corpus.classes, rates=rates, about=about) as writer:
+    with CorpusWriter(
+        out, classes=corpus.single_classes, labels=corpus.label_names, rates=rates, about=about
+    ) as writer:
         for shard in opened:
             for row, sample in enumerate(shard.ids):
                 modalities = {name: shard.read(name, row) for name in shard.modalities}

@@ -199,7 +199,18 @@ def test_a_window_outside_the_sample_is_refused(window: tuple[int, int]) -> None
         ({"m": [np.zeros((1, 2)), np.zeros((1, 3))]}, {"y": [0, 1]}, {}, r"'m' has steps of different shapes \[\(2,\)"),
         ({"m": np.array(["a", "b"])}, {"y": [0, 1]}, {}, r"'m' of sample '0' has type <U1; expected numbers"),
         ({"m": [1.0, 2.0]}, {"y": [0, 1]}, {}, r"'m' of sample '0' is a scalar; expected steps of shape"),
-        ({"m": np.zeros((2, 1))}, {"y": np.zeros((2, 2))}, {}, r"Target 'y' has shape \(2, 2\); expected one value"),
+        (
+            {"m": np.zeros((2, 1))},
+            {"y": np.zeros((2, 2, 2))},
+            {},
+            r"Target 'y' has shape \(2, 2, 2\); expected one val",
+        ),
+        (
+            {"m": np.zeros((2, 1))},
+            {"y": np.full((2, 2), 0.5)},
+            {},
+            r"the label '0' of sample 0 is 0.5; expected 1 where",
+        ),
         ({"m": np.zeros((2, 1))}, {"y": [0, -2]}, {}, r"label -2 of sample 1 is out of range; 1 classes"),
         (
             {"m": np.zeros((2, 1))},

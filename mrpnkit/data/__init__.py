@@ -1,7 +1,7 @@
 """Data: corpora in memory and on disk, folds, augmentation in time, batches."""
 
 from mrpnkit.data.arrays import Modality
-from mrpnkit.data.augment import Change, ClassPairing, FirstStep, RandomSlice, RandomStep, Slicing
+from mrpnkit.data.augment import Change, ClassPairing, FirstStep, ModalityDropout, RandomSlice, RandomStep, Slicing
 from mrpnkit.data.corpus import Corpus
 from mrpnkit.data.folds import Fold, drawn_validation, group_folds, held_out
 from mrpnkit.data.loading import Augmentation, Batch, CorpusDataset, Loader, loader, set_epoch
@@ -19,6 +19,7 @@ __all__ = [
     "Fold",
     "Loader",
     "Modality",
+    "ModalityDropout",
     "RandomSlice",
     "RandomStep",
     "Slicing",

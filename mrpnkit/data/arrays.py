@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mrpnkit.data.labels import labels_of_columns, labels_of_names, sets_of_names
 from mrpnkit.errors import CorpusError, InputError
 
 FORMAT = 1
@@ -70,10 +71,18 @@ def _rows_not_finite(array: NDArray[Any]) -> list[int]:
 
 
 def target_of(name: str, values: Any, classes: Sequence[str] | None) -> tuple[NDArray[Any], list[str] | None]:
-    """Labels (n,) int64 and their class names, or values (n,) float32 and None; see ``Corpus.from_arrays``."""
+    """Labels (n,) or (n, L) int64 and their names, or values (n,) float32 and None; see ``Corpus.from_arrays``."""
+    sets = sets_of_names(values)
+    if sets is not None:
+        return labels_of_names(name, sets, classes)
     array = np.asarray(values)
+    if array.ndim == 2:
+        return labels_of_columns(name, array, classes)
     if array.ndim != 1:
-        raise InputError(f"Target {name!r} has shape {array.shape}; expected one value a sample, (n,).")
+        raise InputError(
+            f"Target {name!r} has shape {array.shape}; expected one value a sample, (n,), or a column for each of "
+            "several labels, (n, L)."
+        )
     if array.dtype.kind == "f":
         return array.astype(np.float32), None
     if array.dtype.kind in "iub":

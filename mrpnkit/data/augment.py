@@ -1,10 +1,11 @@
 """Augmentation in time and of steps: what is drawn anew each time a training sample is read.
 
-Three kinds, each for one modality on its own: a *window* decides which steps of a sample are read at all, a *change*
-alters the steps that were read, and *pairing* takes a modality from another sample. Everything is drawn from the
+A *window* decides which steps of a modality are read at all, a *change* alters the steps that were read, *pairing*
+takes a modality from another sample, and *modality dropout* leaves modalities out. Everything is drawn from the
 generator that is passed, so that a sample's augmentation depends on the seed, the epoch and the sample alone.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -101,3 +102,39 @@ class ClassPairing:
         if generator.random() >= self.share or label < 0:
             return row
         return int(generator.choice(self._rows_of[label]))
+
+
+class ModalityDropout:
+    """Leaves out modalities of a sample, so that a network learns to do without them (ModDrop of Neverova et al. 2016).
+
+    Each modality that the sample has is left out with its own probability. Never all of them: where that would happen,
+    one of them, drawn evenly, stays. A sample that has a single modality keeps it. So with N modalities and the
+    probability p for each, one is left out with probability p − pᴺ / N.
+
+    Source: Neverova, Wolf, Taylor and Nebout, "ModDrop: adaptive multi-modal gesture recognition", IEEE TPAMI 38,
+    2016, arXiv:1501.00102.
+
+    Args:
+        rates: the probability of each modality by name, from 0 up to but not including 1; those not named stay.
+
+    Raises:
+        InputError: a rate out of range.
+
+    >>> drop = ModalityDropout({"audio": 0.9, "video": 0.9})
+    >>> drop.draw(["audio", "video"], np.random.default_rng(0))
+    {'video'}
+    """
+
+    def __init__(self, rates: Mapping[str, float]) -> None:
+        self.rates = dict(rates)
+        for name, rate in self.rates.items():
+            if not 0 <= rate < 1:
+                raise InputError(f"ModalityDropout: the rate of {name!r} is {rate}; expected 0 or more and below 1.")
+
+    def draw(self, present: Sequence[str], generator: np.random.Generator) -> set[str]:
+        """Which of the modalities that a sample has are left out."""
+        chances = generator.random(len(present))
+        out = {name for name, chance in zip(present, chances, strict=True) if chance < self.rates.get(name, 0.0)}
+        if out and len(out) == len(present):
+            out.remove(present[int(generator.integers(len(present)))])
+        return out

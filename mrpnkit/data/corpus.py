@@ -3,7 +3,7 @@
 On disk a corpus is a folder::
 
     corpus.json         format, modalities (type, shape of a step, steps a second), targets, groups
-    samples.csv         a row a sample: id, one column for each target and each group
+    samples.csv         a row a sample: id, columns for each target and each group
     NAME.steps.npy      all steps of a modality, one after another (memory-mapped when opened)
     NAME.lengths.npy    how many of them belong to each sample; 0 where the sample lacks the modality
 
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mrpnkit.data.arrays import FORMAT, Modality, check_classes, modality_of, target_of
+from mrpnkit.data.labels import plain_value
 from mrpnkit.data.table import read_table
 from mrpnkit.data.writer import CorpusWriter
 from mrpnkit.errors import CorpusError, InputError
@@ -38,8 +39,9 @@ class Corpus:
     Attributes:
         ids: a unique name of each sample.
         modalities: by name, in declared order.
-        targets: by name, (n,): int64 labels, where −1 is missing, or float32 values, where NaN is missing.
-        classes: names of the classes of those targets that have labels.
+        targets: by name, (n,): int64 labels, where −1 is missing, or float32 values, where NaN is missing; (n, L) int64
+            for a target of several labels, each of which holds (1), does not (0), or is not known (−1).
+        classes: names of the classes, or labels, of those targets that have some.
         groups: by name, (n,) strings: what must not be split, such as the actor, or must be balanced, such as the sex.
         about: where it comes from and how it was made, as plain data.
     """
@@ -80,10 +82,12 @@ class Corpus:
             modalities: for each either one array (n, ...), a vector a sample, or a list of n arrays (T_i, ...), a
                 sequence a sample; T_i = 0 where a sample lacks the modality.
             targets: for each n labels: integers (−1 where it is missing) or class names (None where it is
-                missing) for a classification, or floats (NaN where it is missing) for a regression.
+                missing) for a classification, or floats (NaN where it is missing) for a regression; for several
+                labels at once n collections of the names that hold (None where nothing is known), or columns (n, L) of
+                1, 0 and −1.
             ids: names of the samples; by default ``"0"``, ``"1"``, ….
             groups: for each n values, such as the actor of each sample.
-            classes: order of the class names; by default sorted, or 0 … largest label.
+            classes: order of the class or label names; by default sorted, or 0 … largest label.
             rates: steps a second, for modalities that have a time.
 
         Raises:
@@ -145,15 +149,15 @@ class Corpus:
     def save(self, folder: str | Path) -> Path:
         """Writes the corpus folder; it must not exist yet. Returns its path."""
         rates = {name: modality.rate for name, modality in self.modalities.items()}
-        with CorpusWriter(folder, classes=self.classes, rates=rates, about=self.about) as writer:
+        with CorpusWriter(
+            folder, classes=self.single_classes, labels=self.label_names, rates=rates, about=self.about
+        ) as writer:
             for row, name in enumerate(self.ids):
                 writer.add(
                     name,
                     {modality: self.read(modality, row) for modality in self.modalities},
                     {
-                        target: self.classes[target][values[row]]
-                        if target in self.classes and values[row] >= 0
-                        else (None if target in self.classes else float(values[row]))
+                        target: plain_value(values, self.classes.get(target), row)
                         for target, values in self.targets.items()
                     },
                     {group: str(values[row]) for group, values in self.groups.items()},
@@ -188,8 +192,18 @@ class Corpus:
         return int(np.prod(self.modalities[modality].steps.shape[1:], dtype=np.int64))
 
     def labels(self, target: str) -> Tensor:
-        """(n,) labels or values of a target, as a tensor."""
+        """(n,) labels or values of a target, or (n, L), as a tensor."""
         return torch.from_numpy(self.targets[target])
+
+    @property
+    def label_names(self) -> dict[str, list[str]]:
+        """Names of the labels of those targets that have several at once."""
+        return {name: names for name, names in self.classes.items() if self.targets[name].ndim == 2}
+
+    @property
+    def single_classes(self) -> dict[str, list[str]]:
+        """Names of the classes of those targets of which a sample has one."""
+        return {name: names for name, names in self.classes.items() if self.targets[name].ndim == 1}
 
     def _check(self) -> None:
         count = len(self.ids)
@@ -208,6 +222,11 @@ class Corpus:
                     f"and {len(modality.steps)} steps. The numbers must agree."
                 )
         check_classes(self.classes)
+        for name, names in self.label_names.items():
+            if self.targets[name].shape[1] != len(names):
+                raise CorpusError(
+                    f"The target {name!r} has {self.targets[name].shape[1]} columns and {len(names)} labels."
+                )
         for kind, columns in (("target", self.targets), ("group", self.groups)):
             for name, values in columns.items():
                 if len(values) != count:

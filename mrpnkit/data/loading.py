@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler
 
-from mrpnkit.data.augment import Change, ClassPairing, Slicing
+from mrpnkit.data.augment import Change, ClassPairing, ModalityDropout, Slicing
 from mrpnkit.data.corpus import Corpus, join
 from mrpnkit.errors import InputError
 from mrpnkit.sequences import Sequences
 
 
 class Batch(NamedTuple):
-    """``rows`` (B,) of the corpus, a ragged batch for each modality, labels (B,) for each target."""
+    """``rows`` (B,) of the corpus, a ragged batch for each modality, labels (B,) or (B, L) for each target."""
 
     rows: Int64[Tensor, "batch"]
     inputs: dict[str, Sequences]
@@ -30,6 +30,7 @@ class Augmentation(NamedTuple):
     slices: Mapping[str, Slicing] = {}
     changes: Mapping[str, Sequence[Change]] = {}
     pairing: ClassPairing | None = None
+    dropout: ModalityDropout | None = None
 
 
 class CorpusDataset(Dataset[Batch]):
@@ -41,7 +42,7 @@ class CorpusDataset(Dataset[Batch]):
         corpus: where samples are read from.
         rows: which of them, in order.
         modalities: which modalities, in order; by default all of the corpus.
-        augmentation: slices, changes and pairing; none by default.
+        augmentation: slices, changes, pairing and modality dropout; none by default.
         seed: of everything drawn.
     """
 
@@ -60,7 +61,8 @@ class CorpusDataset(Dataset[Batch]):
         self.augmentation = augmentation or Augmentation()
         self.seed, self.epoch = seed, 0
         self._labels = {target: corpus.labels(target) for target in corpus.targets}
-        named = {*self.modalities, *self.augmentation.slices, *self.augmentation.changes}
+        dropped = self.augmentation.dropout.rates if self.augmentation.dropout else ()
+        named = {*self.modalities, *self.augmentation.slices, *self.augmentation.changes, *dropped}
         unknown = sorted(named - set(corpus.modalities))
         if unknown or not self.modalities:
             raise InputError(
@@ -83,8 +85,7 @@ class CorpusDataset(Dataset[Batch]):
     def __getitems__(self, positions: Sequence[int]) -> Batch:
         """A batch of the samples at these positions of ``rows``; torch's DataLoader calls this."""
         rows = self.rows[np.asarray(positions, dtype=np.int64)]
-        plain = not (self.augmentation.slices or self.augmentation.changes or self.augmentation.pairing)
-        if plain:
+        if self.augmentation == Augmentation():
             inputs = {name: self.corpus.batch(name, rows) for name in self.modalities}
         else:
             inputs = self._augmented(rows)
@@ -93,17 +94,26 @@ class CorpusDataset(Dataset[Batch]):
 
     def _augmented(self, rows: NDArray[np.int64]) -> dict[str, Sequences]:
         generators = [np.random.default_rng((self.seed, self.epoch, int(row))) for row in rows]
+        out = [self._left_out(int(row)) for row in rows]
         inputs = {}
         for place, name in enumerate(self.modalities):
             pieces = [
-                self._piece(name, int(row), place > 0, generator)
-                for row, generator in zip(rows, generators, strict=True)
+                self._piece(name, int(row), place > 0, generator)[: 0 if name in left else None]
+                for row, generator, left in zip(rows, generators, out, strict=True)
             ]
             inputs[name] = join(pieces, like=self.corpus.modalities[name].steps)
         return inputs
 
+    def _left_out(self, row: int) -> set[str]:
+        """By modality dropout, whose draws are its own: with it or without, all else is drawn alike."""
+        dropout = self.augmentation.dropout
+        if dropout is None:
+            return set()
+        present = [name for name in self.modalities if self.corpus.modalities[name].lengths[row]]
+        return dropout.draw(present, np.random.default_rng((self.seed, self.epoch, row, 1)))
+
     def _piece(self, name: str, row: int, pairable: bool, generator: np.random.Generator) -> NDArray[Any]:
-        slices, changes, pairing = self.augmentation
+        slices, changes, pairing, _ = self.augmentation
         if pairable and pairing is not None:
             row = pairing.draw(row, generator)
         window = None

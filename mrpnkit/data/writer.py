@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mrpnkit.data.arrays import FORMAT, check_classes, storable
-from mrpnkit.data.table import write_table
+from mrpnkit.data.labels import MISSING, TargetValue, coded
+from mrpnkit.data.table import LABELS, label_column, write_table
 from mrpnkit.errors import CorpusError, InputError
 
 
@@ -32,7 +33,8 @@ class CorpusWriter:
     Args:
         folder: the corpus to make; must not exist.
         classes: names of the classes of each classification target, in the order of their labels. Targets that are
-            not named here are regression values.
+            named neither here nor in ``labels`` are values.
+        labels: names of the labels of each target that has several at once.
         rates: steps a second of those modalities that have a time.
         about: where the corpus comes from and how it was made, as plain data that JSON can hold.
 
@@ -45,6 +47,7 @@ class CorpusWriter:
         folder: str | Path,
         *,
         classes: Mapping[str, Sequence[str]] | None = None,
+        labels: Mapping[str, Sequence[str]] | None = None,
         rates: Mapping[str, float | None] | None = None,
         about: Mapping[str, Any] | None = None,
     ) -> None:
@@ -52,7 +55,8 @@ class CorpusWriter:
         self.classes = {name: list(names) for name, names in (classes or {}).items()}
         self.rates = dict(rates or {})
         self.about = dict(about or {})
-        check_classes(self.classes)
+        self.labels = {name: list(names) for name, names in (labels or {}).items()}
+        check_classes({**self.classes, **self.labels})
         if self.folder.exists():
             raise CorpusError(f"{self.folder} exists already; remove it or choose another folder.")
         self._partial = self.folder.with_name(self.folder.name + ".partial")
@@ -71,19 +75,25 @@ class CorpusWriter:
         self,
         sample: str,
         modalities: Mapping[str, NDArray[Any] | Tensor],
-        targets: Mapping[str, str | float | None],
+        targets: Mapping[str, TargetValue],
         groups: Mapping[str, str] | None = None,
     ) -> None:
         """Adds one sample: steps (T, ...) of each modality, T = 0 where it is missing; None for a missing target.
+
+        A target of several labels is given as the names that hold, or as a mapping from names to 1, 0 or None.
 
         Raises:
             InputError: names, shapes or types that differ from those of the first sample; NaN; an unknown class; an id
                 that was added already; a target and a group of one name.
         """
         groups = groups or {}
-        header = ("id", *targets, *groups)
+        header = ("id", *(column for name in targets for column in self._columns_of(name)), *groups)
         arrays = {name: storable(name, sample, values) for name, values in modalities.items()}
-        row = (sample, *(self._text(sample, *item) for item in targets.items()), *map(str, groups.values()))
+        row = (
+            sample,
+            *(text for item in targets.items() for text in self._texts(sample, *item)),
+            *map(str, groups.values()),
+        )
         if not self._rows:
             self._begin(header, arrays)
             self._columns = (list(targets), list(groups))
@@ -132,7 +142,19 @@ class CorpusWriter:
                 f"sample are {growing.dtype} {growing.shape}."
             )
 
-    def _text(self, sample: str, target: str, value: str | float | None) -> str:
+    def _columns_of(self, target: str) -> list[str]:
+        return [label_column(target, label) for label in self.labels[target]] if target in self.labels else [target]
+
+    def _texts(self, sample: str, target: str, value: TargetValue) -> list[str]:
+        if target not in self.labels:
+            return [self._text(sample, target, value)]
+        try:
+            cells = coded(target, value, self.labels[target]).tolist()
+        except InputError as error:
+            raise InputError(f"Sample {sample!r}: {error}") from error
+        return ["" if cell == MISSING else str(cell) for cell in cells]
+
+    def _text(self, sample: str, target: str, value: TargetValue) -> str:
         if value is None or value != value:
             return ""
         if target in self.classes and str(value) not in self.classes[target]:
@@ -155,7 +177,10 @@ class CorpusWriter:
                 name: {"dtype": str(g.dtype), "step": list(g.shape), "rate": self.rates.get(name)}
                 for name, g in self._modalities.items()
             },
-            "targets": {name: self.classes.get(name) for name in self._columns[0]},
+            "targets": {
+                name: {LABELS: self.labels[name]} if name in self.labels else self.classes.get(name)
+                for name in self._columns[0]
+            },
             "groups": self._columns[1],
             "about": self.about,
         }

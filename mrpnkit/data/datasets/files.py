@@ -60,6 +60,8 @@ class Files:
             samples are those that have files, in the order of their names, and nothing is labelled.
         targets: columns of names of classes; an empty cell is a missing label.
         values: columns of numbers that are to be predicted as such; an empty cell is a missing value.
+        labels: targets of several labels at once: by name the columns of their labels, of 1, 0, or an empty cell where
+            it is not known.
         groups: columns of what must not be split or must be balanced, such as the speaker.
         id: name of the column of ids.
         classes: for a target the names of its classes in order; by default sorted, as numbers where all are.
@@ -80,6 +82,7 @@ class Files:
         table: str | None = None,
         targets: Sequence[str] = (),
         values: Sequence[str] = (),
+        labels: Mapping[str, Sequence[str]] | None = None,
         groups: Sequence[str] = (),
         id: str = "id",
         classes: Mapping[str, Sequence[str]] | None = None,
@@ -88,13 +91,13 @@ class Files:
         self.path, self.table, self.unlisted = path, table, unlisted
         self.modalities = as_options(FileModality, modalities, "modalities")
         self.targets, self.values, self.groups = list(targets), list(values), list(groups)
-        self.id, self.classes = id, dict(classes or {})
+        self.labels, self.id, self.classes = dict(labels or {}), id, dict(classes or {})
         for name, modality in self.modalities.items():
             _check_pattern(name, modality.files)
             if modality.size is not None and (len(modality.size) != 2 or min(modality.size) < 1):
                 raise InputError(f"modalities.{name}.size must be a height and a width, got {modality.size!r}.")
-        if table is None and (self.targets or self.values or self.groups):
-            columns = [*self.targets, *self.values, *self.groups]
+        columns = [*self.targets, *self.values, *self.labels, *self.groups]
+        if table is None and columns:
             raise InputError(f"The columns {listed(columns)} stand in a table of samples; say which: table = ...")
 
     def load(self, folder: Path) -> Corpus:
@@ -126,6 +129,7 @@ class Files:
             id=self.id,
             targets=self.targets,
             values=self.values,
+            labels=self.labels,
             groups=self.groups,
             classes=self.classes,
         )

@@ -60,7 +60,8 @@ class HuggingFace:
         split: which one of the repository's, or of a saved ``DatasetDict``.
         mode: ``"stream"`` reads a repository over the network and keeps no files; ``"memory"`` downloads it into the
             package's own cache, in the user's home, for the next time.
-        targets: columns of classes: class labels, names, or whole numbers; null (−1 for class labels) where missing.
+        targets: columns of classes: class labels, names, or whole numbers; null (−1 for class labels) where missing. A
+            column of lists of them is a target of several labels, those in the list hold.
         values: columns of numbers that are to be predicted as such.
         groups: columns of what must not be split or must be balanced, such as the speaker.
         id: column of ids; by default the samples are numbered from 0.
@@ -161,8 +162,9 @@ class HuggingFace:
         classes = dict(self.classes)
         targets: dict[str, Any] = {}
         for name in self.targets:
-            names = getattr((rows.features or {}).get(name), "names", None)
-            targets[name] = [_class_name(value, names) for value in columns[name]]
+            feature = (rows.features or {}).get(name)
+            names = getattr(getattr(feature, "feature", feature), "names", None)
+            targets[name] = [_target(value, names) for value in columns[name]]
             if names is not None:
                 classes.setdefault(name, list(names))
         floats = {
@@ -200,6 +202,10 @@ def _undecoded(rows: Any) -> tuple[Any, dict[str, str]]:
             rows = rows.cast_column(name, type(feature)(decode=False))
             media[name] = type(feature).__name__
     return rows, media
+
+
+def _target(value: Any, names: Sequence[str] | None) -> str | list[str | None] | None:
+    return [_class_name(one, names) for one in value] if isinstance(value, list) else _class_name(value, names)
 
 
 def _class_name(value: Any, names: Sequence[str] | None) -> str | None:

@@ -27,7 +27,8 @@ class Npz:
         path: the file.
         modalities: names of arrays, in the order of the branches; by default all that are nothing else.
         targets: names of arrays: integers are labels (−1: none), texts are names of classes (empty: none), floats are
-            values (NaN: none). By default the one array called ``labels``, ``label``, ``targets``, ``target`` or ``y``.
+            values (NaN: none), columns (n, L) of 1, 0 and −1 are several labels at once. By default
+            the one array called ``labels``, ``label``, ``targets``, ``target`` or ``y``.
             An empty list is for data without labels.
         groups: names of arrays with what must not be split or must be balanced, such as the speaker.
         ids: name of the array of the samples' names; by default they are numbered from 0.

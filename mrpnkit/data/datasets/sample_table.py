@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from mrpnkit.data.arrays import Modality, storable, target_of
 from mrpnkit.data.corpus import Corpus
 from mrpnkit.data.datasets.places import check_known, hint, listed
+from mrpnkit.data.labels import sets_of_names
 from mrpnkit.errors import CorpusError, InputError
 
 PRESENT_TARGETS = ("labels", "label", "targets", "target", "y")
@@ -63,7 +64,8 @@ def sample_table(
     Args:
         where: the source, for error texts.
         ids: names of the samples.
-        targets: for each n labels (integers, −1 where missing; or names, None or empty where missing) or n floats.
+        targets: for each n labels (integers, −1 where missing; or names, None or empty where missing) or n floats; for
+            several labels at once (n, L) of 1, 0 and −1, or n lists of the names that hold.
         groups: for each n values.
         classes: order of the class names, by target; by default sorted, as numbers where all of them are.
 
@@ -83,7 +85,8 @@ def sample_table(
         column = _texts(values)
         if len(column) != len(ids):
             raise CorpusError(f"{where}: the target {name!r} has {len(column)} values for {len(ids)} samples.")
-        coded[name], found = target_of(name, column, classes.get(name) or _order(column))
+        order = classes.get(name) or (_order(column) if isinstance(column, np.ndarray) else None)
+        coded[name], found = target_of(name, column, order)
         if found is not None:
             named[name] = found
         labelled = coded[name] >= 0 if found is not None else ~np.isnan(coded[name])
@@ -160,8 +163,10 @@ def _plain(values: Any) -> list[Any]:
 
 
 def _texts(values: Any) -> Any:
-    """Numbers as they are; names as a list in which a missing one is None."""
+    """Numbers, and lists of names, as they are; names as a list in which a missing one is None."""
     if isinstance(values, np.ndarray) and values.dtype.kind in "iufb":
+        return values
+    if sets_of_names(values) is not None:
         return values
     column = [None if value is None or value == "" else value for value in _plain(values)]
     if any(isinstance(value, str) for value in column) or None in column:

@@ -11,6 +11,7 @@ from mrpnkit.data.arrays import storable
 from mrpnkit.data.corpus import Corpus
 from mrpnkit.data.datasets.registry import Dataset
 from mrpnkit.data.datasets.sample_table import SampleTable, pieces_of
+from mrpnkit.data.labels import TargetValue, plain_value
 from mrpnkit.data.writer import CorpusWriter
 from mrpnkit.errors import CorpusError, InputError
 
@@ -80,7 +81,9 @@ def prepare(dataset: Dataset, folder: Path, output: Path) -> Corpus:
     nothing = _nothing(stream)
     table = stream.table
     rates: dict[str, float | None] = dict.fromkeys(stream.modalities)
-    with CorpusWriter(output, classes=table.classes, about={"source": table.where}) as writer:
+    several = {name: names for name, names in table.classes.items() if table.targets[name].ndim == 2}
+    single = {name: names for name, names in table.classes.items() if name not in several}
+    with CorpusWriter(output, classes=single, labels=several, about={"source": table.where}) as writer:
         for row, (sample, name) in enumerate(zip(stream.samples(), table.ids, strict=True)):
             for modality, piece in sample.items():
                 _note_rate(rates, modality, name, piece)
@@ -119,11 +122,5 @@ def _note_rate(rates: dict[str, float | None], modality: str, sample: str, piece
     rates[modality] = piece.rate
 
 
-def _targets(table: SampleTable, row: int) -> dict[str, str | float | None]:
-    coded: dict[str, str | float | None] = {}
-    for name, values in table.targets.items():
-        if name in table.classes:
-            coded[name] = table.classes[name][values[row]] if values[row] >= 0 else None
-        else:
-            coded[name] = float(values[row])
-    return coded
+def _targets(table: SampleTable, row: int) -> dict[str, TargetValue]:
+    return {name: plain_value(values, table.classes.get(name), row) for name, values in table.targets.items()}

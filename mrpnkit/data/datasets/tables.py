@@ -55,6 +55,7 @@ class _Choices(NamedTuple):
     modalities: dict[str, TableModality]
     targets: Sequence[str]
     values: Sequence[str]
+    labels: Mapping[str, Sequence[str]]
     groups: Sequence[str]
     id: str
     classes: Mapping[str, Sequence[str]]
@@ -72,6 +73,8 @@ class Csv:
         modalities: by name, in the order of the branches, where their steps stand: see :class:`TableModality`.
         targets: columns of names of classes; an empty cell is a missing label.
         values: columns of numbers that are to be predicted as such; an empty cell is a missing value.
+        labels: targets of several labels at once: by name the columns of their labels, of 1, 0, or an empty cell where
+            it is not known.
         groups: columns of what must not be split or must be balanced, such as the speaker.
         id: name of the column of ids, in all tables.
         classes: for a target the names of its classes in order; by default sorted, as numbers where all are.
@@ -91,6 +94,7 @@ class Csv:
         modalities: Mapping[str, TableModality],
         targets: Sequence[str] = (),
         values: Sequence[str] = (),
+        labels: Mapping[str, Sequence[str]] | None = None,
         groups: Sequence[str] = (),
         id: str = "id",
         classes: Mapping[str, Sequence[str]] | None = None,
@@ -100,7 +104,7 @@ class Csv:
         if len(delimiter) != 1:
             raise InputError(f"delimiter must be a single character, got {delimiter!r}.")
         parts = as_options(TableModality, modalities, "modalities")
-        self.choices = _Choices(path, parts, targets, values, groups, id, classes or {}, unlisted)
+        self.choices = _Choices(path, parts, targets, values, labels or {}, groups, id, classes or {}, unlisted)
         self.delimiter = delimiter
 
     def load(self, folder: Path) -> Corpus:
@@ -120,6 +124,8 @@ class Parquet:
         modalities: by name, in the order of the branches, where their steps stand: see :class:`TableModality`.
         targets: columns of classes, by name or as whole numbers; null is a missing label.
         values: columns of numbers that are to be predicted as such; null is a missing value.
+        labels: targets of several labels at once: by name the columns of their labels, of 1, 0, or null where it is
+            not known.
         groups: columns of what must not be split or must be balanced, such as the speaker.
         id: name of the column of ids, in all tables.
         classes: for a target the names of its classes in order; by default sorted, as numbers where all are.
@@ -137,13 +143,14 @@ class Parquet:
         modalities: Mapping[str, TableModality],
         targets: Sequence[str] = (),
         values: Sequence[str] = (),
+        labels: Mapping[str, Sequence[str]] | None = None,
         groups: Sequence[str] = (),
         id: str = "id",
         classes: Mapping[str, Sequence[str]] | None = None,
         unlisted: Unlisted = "refuse",
     ) -> None:
         parts = as_options(TableModality, modalities, "modalities")
-        self.choices = _Choices(path, parts, targets, values, groups, id, classes or {}, unlisted)
+        self.choices = _Choices(path, parts, targets, values, labels or {}, groups, id, classes or {}, unlisted)
 
     def load(self, folder: Path) -> Corpus:
         """Reads the tables."""
@@ -156,6 +163,7 @@ def samples_of_table(
     id: str,
     targets: Sequence[str],
     values: Sequence[str],
+    labels: Mapping[str, Sequence[str]],
     groups: Sequence[str],
     classes: Mapping[str, Sequence[str]],
 ) -> SampleTable:
@@ -163,9 +171,18 @@ def samples_of_table(
     both = sorted(set(targets) & set(values))
     if both:
         raise CorpusError(f"{table.where}: {both[0]!r} is named in targets and in values; choose one.")
-    columns = table.values([id, *dict.fromkeys([*targets, *values, *groups])])
+    both = sorted(set(labels) & {*targets, *values})
+    if both:
+        raise CorpusError(f"{table.where}: two targets would be called {both[0]!r}; name that of labels otherwise.")
+    cells = [column for names in labels.values() for column in names]
+    columns = table.values([id, *dict.fromkeys([*targets, *values, *cells, *groups])])
     coded: dict[str, Any] = {name: _names(columns[name]) for name in targets}
     coded |= {name: _floats(table.where, name, columns[name]) for name in values}
+    for name, names in labels.items():
+        if not names:
+            raise CorpusError(f"{table.where}: labels.{name} names no column; give one for each label.")
+        coded[name] = np.stack([_floats(table.where, one, columns[one]) for one in names], axis=1)
+    classes = {**classes, **labels}
     chosen = {name: ["" if value is None else value for value in columns[name]] for name in groups}
     ids = ["" if value is None else str(value) for value in columns[id]]
     return sample_table(table.where, ids, targets=coded, groups=chosen, classes=classes)
@@ -178,6 +195,7 @@ def _corpus(choices: _Choices, opened: Callable[[str], TableFile]) -> Corpus:
         id=choices.id,
         targets=choices.targets,
         values=choices.values,
+        labels=choices.labels,
         groups=choices.groups,
         classes=choices.classes,
     )
@@ -225,7 +243,8 @@ def _of_lists(
 
 def _chosen(name: str, where: TableModality, table: TableFile, choices: _Choices) -> list[str]:
     """The columns of a modality, patterns resolved, in the order of the table."""
-    other = {choices.id, where.order, *choices.targets, *choices.values, *choices.groups}
+    several = [column for columns in choices.labels.values() for column in columns]
+    other = {choices.id, where.order, *choices.targets, *choices.values, *several, *choices.groups}
     exact = [column for column in where.columns if not any(sign in column for sign in "*?")]
     check_known("column", exact, table.columns, table.where)
     leaked = [column for column in exact if column in other]

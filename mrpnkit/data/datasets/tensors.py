@@ -25,8 +25,9 @@ class Safetensors:
         path: the file.
         modalities: names of tensors, in the order of the branches; by default all that are nothing else. Where there is
             also ``NAME.lengths``, the tensor holds the steps of all samples, one after another.
-        targets: names of tensors: integers are labels (−1: none), floats are values (NaN: none). By default the one
-            called ``labels``, ``label``, ``targets``, ``target`` or ``y``. An empty list is for data without labels.
+        targets: names of tensors: integers are labels (−1: none), floats are values (NaN: none), columns (n, L) of 1,
+            0 and −1 are several labels at once. By default the one called ``labels``, ``label``, ``targets``,
+            ``target`` or ``y``. An empty list is for data without labels.
         groups: names of tensors with what must not be split or must be balanced.
         ids: name of the tensor of the samples' names; by default they are numbered from 0.
         parts: fixed parts of the data, each with tensors of its own, as :class:`Npz` has them.
