@@ -20,18 +20,20 @@ from mrpnkit.build import (
     build_objective,
     build_optimizer,
     build_scheduler,
+    target_names,
 )
 from mrpnkit.config import Config
 from mrpnkit.data import Corpus, Fold
+from mrpnkit.data.audit import Finding, audit, fingerprint_of, refuse
 from mrpnkit.errors import RunError
 from mrpnkit.mrpn import MRPN
 from mrpnkit.objective import Objective
 from mrpnkit.records import write_json
-from mrpnkit.runs import FOLD, RESULTS, SCORES, claim, fold_folder, is_first_process
+from mrpnkit.runs import AUDIT, FOLD, RESULTS, SCORES, claim, fold_folder, is_first_process
 from mrpnkit.targets import Classification
-from mrpnkit.train import Evaluation, Trainer, evaluate
+from mrpnkit.train import Evaluation, GradientRecorder, Trainer, evaluate
 
-EVALUATION_BATCH = 64
+AUDITED_BYTES = 2**28
 
 
 class Experiment(NamedTuple):
@@ -101,6 +103,7 @@ def run_experiment(
         cpu: stay on the CPU although there is an accelerator.
 
     Raises:
+        SplitError: the audit of the split found what makes the result worthless, and ``folds.audit`` is ``"refuse"``.
         RunError: the folder holds a run of another configuration or on other data.
         TrainingError: a loss that is not finite, a state that is damaged.
     """
@@ -108,7 +111,13 @@ def run_experiment(
     corpus = corpus if corpus is not None else build_corpus(config, Path(base))
     folds = build_folds(config, corpus)
     numbers = fold_numbers(config, folds)
+    findings = audit_of(config, corpus, {number: folds[number - 1] for number in numbers})
+    if config.folds.audit == "refuse":
+        refuse(findings)
     run = claim(folder, config, corpus, base=Path(base), write=is_first_process())
+    if is_first_process():
+        prints = {str(number): fingerprint_of(corpus, fold) for number, fold in enumerate(folds, start=1)}
+        write_json(folder / AUDIT, {"split": prints, "findings": [finding._asdict() for finding in findings]})
     for number in numbers:
         place = fold_folder(folder, number)
         if (place / FOLD).is_file():
@@ -121,6 +130,20 @@ def run_experiment(
     if is_first_process():
         write_json(folder / RESULTS, results_of(Experiment(folder, finished)))
     return Experiment(folder, {number: finished[number] for number in numbers})
+
+
+def audit_of(config: Config, corpus: Corpus, folds: Mapping[int, Fold]) -> list[Finding]:
+    """What makes the folds' results worthless, or is worth knowing; steps are read where they are 256 MiB at most."""
+    size = sum(corpus.modalities[name].steps.nbytes for name in config.branches)
+    return audit(
+        corpus,
+        folds,
+        targets=target_names(config, corpus),
+        modalities=list(config.branches),
+        group=config.folds.group,
+        stratum=config.folds.stratum,
+        depth="steps" if size <= AUDITED_BYTES else "table",
+    )
 
 
 def fold_numbers(config: Config, folds: Sequence[Fold]) -> list[int]:
@@ -170,6 +193,7 @@ def run_fold(
         "test_groups": list(fold.test_groups),
         "validation_groups": list(fold.validation_groups),
         "samples": {"train": len(fold.train), "validation": len(fold.validation), "test": len(fold.test)},
+        "split": fingerprint_of(corpus, fold),
         "seed": config.training.seed,
         "parameters": sum(p.numel() for p in model.parameters()),
         "selected_epoch": kept or trainer.progress.epoch,
@@ -198,6 +222,8 @@ def make_trainer(
     validation = build_loader(config, corpus, fold.validation, "evaluate") if len(fold.validation) else None
     optimizer = build_optimizer(config, model)
     scheduler = build_scheduler(config, optimizer, len(batches) * config.training.epochs)
+    every = config.training.gradients
+    recorder = GradientRecorder(model, every=every) if every is not None and len(model.sides) else None
     trainer = Trainer(
         model,
         objective,
@@ -212,6 +238,8 @@ def make_trainer(
         precision=config.training.precision,
         folder=folder,
         cpu=cpu,
+        gradients=recorder,
+        marks={"split": fingerprint_of(corpus, fold)},
     )
     return trainer, objective
 

@@ -8,8 +8,10 @@
         best.safetensors     weights of the best validated epoch
         last.safetensors     weights after the last epoch
         metrics.jsonl        a line for each epoch
+        gradients.jsonl      where asked for: do the losses of branches and fusion conflict
         test.npz             scores of every head on the test part
         fold.json            the figures of the finished fold; it is written last
+    audit.json               what the audit of the split found, and the fingerprint of each fold
     results.json             figures over the finished folds
 
 Nothing in a run's folder is ever executed or imported: configuration and figures are JSON, weights are safetensors,
@@ -30,10 +32,10 @@ from mrpnkit.data import Corpus, Modality
 from mrpnkit.errors import RunError
 from mrpnkit.records import read_json, versions, write_json
 
-RUN, RESULTS, FOLD, SCORES = "run.json", "results.json", "fold.json", "test.npz"
+RUN, RESULTS, FOLD, SCORES, AUDIT = "run.json", "results.json", "fold.json", "test.npz", "audit.json"
 FORMAT = 1
 FOLD_KEYS = {"fold", "name", "selected_epoch", "metrics"}
-FREE = (("training", "workers"), ("folds", "only"))
+FREE = (("training", "workers"), ("training", "gradients"), ("folds", "only"), ("folds", "audit"))
 """Settings that may change between two calls on one folder: they change no fold's result."""
 
 

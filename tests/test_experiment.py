@@ -74,7 +74,7 @@ def test_a_fold_is_what_the_objects_give_by_hand(done: Experiment) -> None:
 
 def test_the_folder_tells_everything(done: Experiment) -> None:
     assert sorted(path.name for path in done.folder.iterdir()) == [
-        "fold-01", "fold-02", "fold-03", "results.json", "run.json",
+        "audit.json", "fold-01", "fold-02", "fold-03", "results.json", "run.json",
     ]  # fmt: skip
     fold = read_json(done.folder / "fold-01" / "fold.json")
     assert fold["test_groups"] == ["1", "2"]

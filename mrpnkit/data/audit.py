@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from mrpnkit.data.corpus import Corpus
 from mrpnkit.data.folds import Fold
+from mrpnkit.data.near_duplicates import Pair, near_pairs, shared_pairs
+from mrpnkit.errors import SplitError
 
 PARTS = ("train", "validation", "test")
 
@@ -29,27 +31,51 @@ def audit(
     modalities: Sequence[str],
     group: str | None = None,
     stratum: str | None = None,
+    depth: Literal["table", "steps"] = "steps",
 ) -> list[Finding]:
     """Looks at folds, by number from 1, for groups and samples on both sides, and for classes that a part lacks.
 
-    A *problem* is: a group, or a whole sample of equal steps, in training and in another part of a fold; a column
-    that could have been the group and was not, split over the parts; a class, or every label, that training lacks; a
-    part to test on without labels. A *note* is: another column on both sides; equal steps of a single modality; a
-    class that validation or test lacks; a sample that stands twice within one part.
+    A *problem* is: a group, or a whole sample of equal steps, in training and in another part of a fold; samples of
+    several steps that are nearly equal in every modality, or cut out of one another, on two sides; a sample that stands
+    in two parts, above all one that is tested and selects the epoch; a column that could have been the group and was
+    not, split over the parts; a class, or every label, that training lacks; a part to test on without labels. A *note*
+    is: another column on both sides; equal or nearly equal steps of a single modality; a class that validation or test
+    lacks; a sample that stands twice within one part.
 
     Args:
-        corpus: what is split; all its steps are read once.
+        corpus: what is split.
         folds: the folds to look at.
         targets: which targets are learned.
         modalities: which modalities are read.
         group: the column whose groups are not to be split, if there is one.
         stratum: the column that is balanced and therefore stands on both sides.
+        depth: ``"table"`` reads no steps and looks for no duplicates; ``"steps"`` reads all of them, some three times.
     """
-    found = [*_groups(corpus, folds, group, stratum), *_empty_classes(corpus, targets)]
+    found = [*_overlaps(corpus, folds), *_groups(corpus, folds, group, stratum), *_empty_classes(corpus, targets)]
     for number, fold in folds.items():
         for target in targets:
             found += _classes(corpus, number, fold, target)
-    return found + _duplicates(corpus, folds, modalities)
+    return found if depth == "table" else found + _duplicates(corpus, folds, modalities)
+
+
+def fingerprint_of(corpus: Corpus, fold: Fold) -> str:
+    """A hash of who trains, who selects and who is tested, by the samples' ids; the order within a part is nothing."""
+    found = hashlib.sha256()
+    for part in PARTS:
+        rows: NDArray[np.int64] = getattr(fold, part)
+        found.update("\0".join([part, *sorted(corpus.ids[row] for row in rows.tolist())]).encode() + b"\1")
+    return found.hexdigest()
+
+
+def refuse(findings: Sequence[Finding]) -> None:
+    """Raises SplitError where a finding makes the result worthless; its text lists them all."""
+    problems = [finding.text for finding in findings if finding.severity == "problem"]
+    if problems:
+        raise SplitError(
+            f"The split makes the result worthless ({len(problems)} of the audit's findings):\n"
+            + "\n".join(f"  {text}" for text in problems)
+            + '\nMend it, or set audit = "report" under [folds] to go on; the findings then stand in the report.'
+        )
 
 
 def hashes_of(corpus: Corpus, modality: str) -> list[bytes | None]:
@@ -58,6 +84,18 @@ def hashes_of(corpus: Corpus, modality: str) -> list[bytes | None]:
     for row in range(len(corpus)):
         steps = np.ascontiguousarray(corpus.read(modality, row))
         found.append(hashlib.blake2b(steps.tobytes(), digest_size=16).digest() if len(steps) else None)
+    return found
+
+
+def _overlaps(corpus: Corpus, folds: Mapping[int, Fold]) -> list[Finding]:
+    found = []
+    for number, fold in folds.items():
+        for first, second in (("validation", "test"), ("train", "test"), ("train", "validation")):
+            both = np.intersect1d(getattr(fold, first), getattr(fold, second))
+            if len(both):
+                what = f"{len(both)} samples of fold {number} stand in {first} and in {second}, such as "
+                why = " The epoch is selected on what is reported." if (first, second) == ("validation", "test") else ""
+                found.append(Finding("problem", f"{what}{corpus.ids[int(both[0])]!r}.{why}"))
     return found
 
 
@@ -129,7 +167,37 @@ def _duplicates(corpus: Corpus, folds: Mapping[int, Fold], modalities: Sequence[
         long = [h if corpus.modalities[name].lengths[row] > 1 else None for row, h in enumerate(by_modality[name])]
         single = [rows for rows in _alike(long) if tuple(rows) not in known]
         found += _across(corpus, folds, single, "note", f"the same steps of {name!r}")
+    return found + _near_duplicates(corpus, folds, modalities, by_modality)
+
+
+def _near_duplicates(
+    corpus: Corpus, folds: Mapping[int, Fold], modalities: Sequence[str], hashes: Mapping[str, list[bytes | None]]
+) -> list[Finding]:
+    """Pairs that are nearly alike in every modality that both have, and in some only; equal ones are known already."""
+    alike: dict[str, set[Pair]] = {}
+    for name in modalities:
+        pairs = near_pairs(corpus, name) | shared_pairs(corpus, name)
+        alike[name] = {(a, b) for a, b in pairs if hashes[name][a] != hashes[name][b]}
+    found: list[Finding] = []
+    everywhere = {
+        pair
+        for pair in set().union(*alike.values())
+        if all(
+            pair in alike[name] or hashes[name][pair[0]] == hashes[name][pair[1]]
+            for name in modalities
+        )
+    }  # fmt: skip
+    several = {pair for pair in everywhere if any(corpus.modalities[m].lengths[pair[0]] > 1 for m in modalities)}
+    found += _across(corpus, folds, _sets(several), "problem", "nearly the same or shared steps in every modality")
+    found += _across(corpus, folds, _sets(everywhere - several), "note", "nearly the same numbers in every modality")
+    for name in modalities if len(modalities) > 1 else ():
+        long = {pair for pair in alike[name] - everywhere if corpus.modalities[name].lengths[pair[0]] > 1}
+        found += _across(corpus, folds, _sets(long), "note", f"nearly the same or shared steps of {name!r}")
     return found
+
+
+def _sets(pairs: set[Pair]) -> list[list[int]]:
+    return [list(pair) for pair in sorted(pairs)]
 
 
 def _alike(keys: Sequence[object]) -> list[list[int]]:
