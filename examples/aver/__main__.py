@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from examples.aver.paper.commands import add_to
+from examples.aver.preparation.commands import add_commands
 from examples.aver.pretrain.commands import pretrain
 from examples.aver.recipe import Recipe
 from mrpnkit.errors import MrpnkitError
@@ -27,6 +28,7 @@ app = typer.Typer(
 )
 app.add_typer(pretrain)
 console = Console(highlight=False)
+add_commands(app, console)
 
 Data = Annotated[
     Path | None,

@@ -52,7 +52,7 @@ class FaceSettings:
     bridge_seconds: float = 1.0
     minimum_share: float = 0.5
     size: int = 112
-    margin: float = 0.15
+    margin: float = 0.2
 
     def __post_init__(self) -> None:
         if not self.widths or min(self.widths) < 16 or list(self.widths) != sorted(set(self.widths)):

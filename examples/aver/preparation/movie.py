@@ -204,3 +204,20 @@ def _crops(
     for place in lost:  # a broken file may be decoded differently when it is read again with several threads
         cut[place] = cut[min(cut, key=lambda known: abs(known - place))]
     return np.stack([cut[place] for place in steps.tolist()]), boxes[steps].astype(np.float32)
+
+
+def nothing(settings: MovieSettings, *oddities: Oddity) -> PreparedMovie:
+    """A movie of which nothing could be read."""
+    size = settings.faces.size
+    return PreparedMovie(
+        np.zeros((0, size, size, 3), np.uint8),
+        np.zeros(0, np.float32),
+        settings.rate,
+        settings.sound_rate,
+        np.zeros((0, 4), np.float32),
+        np.zeros(0, bool),
+        np.zeros(0, np.int64),
+        np.zeros(0, bool),
+        0.0,
+        oddities,
+    )
