@@ -15,6 +15,7 @@ from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR, ReduceLROnPlateau
 
+from mrpnkit.build_targets import Scale, build_targets, target_config, target_names, target_problems
 from mrpnkit.config import Config, PartConfig
 from mrpnkit.config.models import (
     AdamConfig,
@@ -31,6 +32,7 @@ from mrpnkit.data import (
     CorpusDataset,
     Fold,
     Loader,
+    ModalityDropout,
     RandomSlice,
     drawn_validation,
     group_folds,
@@ -41,7 +43,7 @@ from mrpnkit.data.folds import natural
 from mrpnkit.errors import ConfigError, DependencyError, MrpnkitError, Problem, RegistryError
 from mrpnkit.mrpn import MRPN, Branch
 from mrpnkit.objective import Objective
-from mrpnkit.targets import Classification
+from mrpnkit.targets import KINDS
 from mrpnkit.wording import nearest
 
 T = TypeVar("T")
@@ -89,11 +91,16 @@ def check_corpus(config: Config, corpus: Corpus) -> None:
             absent = next((name for name in names or () if name not in values), None)
             if absent is not None:
                 problems.append(_absent(f"folds.{key}", f"{group}", absent, values))
-    if stratum is not None and stratum not in {*corpus.groups, *corpus.classes}:
-        problems.append(_absent("folds.stratum", "column", stratum, [*corpus.groups, *corpus.classes]))
-    monitored = config.training.monitor.partition("/")[0]
+    if stratum is not None and stratum not in {*corpus.groups, *corpus.single_classes}:
+        problems.append(_absent("folds.stratum", "column", stratum, [*corpus.groups, *corpus.single_classes]))
+    monitored, metric = config.training.monitor.partition("/")[0], config.training.monitor.rpartition("/")[2]
     if config.training.monitor != "loss" and monitored not in corpus.targets:
         problems.append(_absent("training.monitor", "target", monitored, corpus.targets))
+    elif config.training.monitor != "loss":
+        known_metrics = KINDS[target_config(config, corpus, monitored).kind].metric_names
+        if metric not in known_metrics:
+            text = f"{monitored!r} has no metric {metric!r}{nearest(metric, known_metrics)} It has "
+            problems.append(Problem("training.monitor", f"{text}{', '.join(known_metrics)}."))
     _refuse(problems)
 
 
@@ -101,15 +108,15 @@ def build_folds(config: Config, corpus: Corpus) -> list[Fold]:
     """All folds; which of them are run, ``folds.only`` says. Where ``folds.test`` names groups, that one split.
 
     Without ``folds.group`` every sample is a group of its own: the folds are random, balanced by ``folds.stratum`` or
-    else by the first target, and the log says so.
+    else by the first target of which a sample has one class, and the log says so.
 
     Raises:
         ConfigError, SplitError: columns that are not there, folds that cannot be made.
     """
     check_corpus(config, corpus)
     folds = config.folds
-    first = target_names(config, corpus)[0]
-    labels = corpus.targets[first]
+    first = next((name for name in target_names(config, corpus) if name in corpus.single_classes), None)
+    labels = corpus.targets[first] if first is not None else np.zeros(len(corpus), dtype=np.int64)
     if folds.test is not None and folds.group is not None:
         groups = corpus.groups[folds.group]
         if folds.validation is not None:
@@ -124,9 +131,9 @@ def build_folds(config: Config, corpus: Corpus) -> list[Fold]:
     )
     if folds.group is None:
         _log.warning(
-            "folds: random over samples, balanced by %r. If several samples come from one person or recording, name "
+            "folds: random over samples, balanced by %s. If several samples come from one person or recording, name "
             "its column as folds.group; otherwise the test tells too much.",
-            stratum,
+            "nothing" if stratum is None else repr(stratum),
         )
         return group_folds(corpus.ids, folds.count, strata=strata, labels=labels, seed=folds.seed or 0)
     return group_folds(corpus.groups[folds.group], folds.count, strata=strata, labels=labels, seed=folds.seed)
@@ -146,7 +153,8 @@ def build_model(config: Config, corpus: Corpus) -> MRPN:
         if branch is not None:
             branches[name] = branch
     _refuse(problems)
-    model, outputs = config.model, {name: len(corpus.classes[name]) for name in target_names(config, corpus)}
+    model = config.model
+    outputs = {name: target.outputs for name, target in build_targets(config, corpus).items()}
     widths = [branch.out_features for branch in branches.values()]
     facts = {"features": widths, "targets": outputs, "sequences": [b.extractor.out_features for b in branches.values()]}
     fusion = _attempt(problems, "model.fusion", lambda: _part("fusion", model.fusion, **facts))
@@ -161,6 +169,7 @@ def build_model(config: Config, corpus: Corpus) -> MRPN:
             hidden=model.hidden,
             dropout=model.dropout,
             side=model.side,
+            fallback=model.fallback,
             fusion=fusion,
         ),
     )
@@ -168,23 +177,27 @@ def build_model(config: Config, corpus: Corpus) -> MRPN:
     return built
 
 
-def build_objective(config: Config, corpus: Corpus) -> Objective:
-    """The N+1 losses of every target."""
+def build_objective(
+    config: Config,
+    corpus: Corpus,
+    *,
+    rows: NDArray[np.int64] | None = None,
+    scales: Mapping[str, Scale] | None = None,
+) -> Objective:
+    """The N+1 losses of every target; ``rows`` and ``scales`` as for :func:`mrpnkit.build_targets.build_targets`."""
     _refuse(_unfit(config, corpus))
     problems: list[Problem] = []
     balancer = _attempt(problems, "objective.balancer", lambda: _part("balancer", config.objective.balancer))
     _refuse(problems)
-    targets = {}
-    for name in target_names(config, corpus):
-        smoothing = config.targets[name].label_smoothing if name in config.targets else 0.0
-        targets[name] = Classification(corpus.classes[name], label_smoothing=smoothing)
-    return Objective(targets, weights=config.objective.weights, balancer=balancer)
+    weights = {name: chosen.weight for name, chosen in config.targets.items()}
+    targets = build_targets(config, corpus, rows=rows, scales=scales)
+    return Objective(targets, weights=config.objective.weights, target_weights=weights, balancer=balancer)
 
 
 def build_loader(
     config: Config, corpus: Corpus, rows: NDArray[np.int64], purpose: Literal["train", "evaluate"]
 ) -> Loader:
-    """Batches of some rows of the corpus: shuffled and sliced to train, whole and in order to evaluate."""
+    """Batches of some rows of the corpus: shuffled, sliced and without some modalities to train, whole to evaluate."""
     names, training = list(config.branches), config.training
     if purpose == "evaluate":
         return loader(CorpusDataset(corpus, rows, modalities=names), training.batch_size, workers=training.workers)
@@ -193,9 +206,13 @@ def build_loader(
         for name, branch in config.branches.items()
         if branch.slice_seconds is not None
     }
-    dataset = CorpusDataset(
-        corpus, rows, modalities=names, augmentation=Augmentation(slices=slices), seed=training.seed
-    )
+    rates = {
+        name: training.modality_dropout if branch.modality_dropout is None else branch.modality_dropout
+        for name, branch in config.branches.items()
+    }
+    dropout = ModalityDropout(rates) if any(rates.values()) and len(rates) > 1 else None
+    draws = Augmentation(slices=slices, dropout=dropout)
+    dataset = CorpusDataset(corpus, rows, modalities=names, augmentation=draws, seed=training.seed)
     return loader(dataset, training.batch_size, shuffle_seed=training.seed, workers=training.workers)
 
 
@@ -224,11 +241,6 @@ def build_scheduler(config: Config, optimizer: Optimizer, steps: int) -> LRSched
         case ConstantConfig():
             return None
     assert_never(chosen)
-
-
-def target_names(config: Config, corpus: Corpus) -> list[str]:
-    """The targets that are trained: those of the configuration, or else all of the corpus."""
-    return list(config.targets or corpus.targets)
 
 
 def labels_of(target: str, corpus: Corpus) -> list[str]:
@@ -295,9 +307,4 @@ def _unfit(config: Config, corpus: Corpus) -> list[Problem]:
     for name in target_names(config, corpus):
         if name not in corpus.targets:
             problems.append(_absent(f"targets.{name}", "target", name, corpus.targets))
-        elif name not in corpus.classes:
-            path = f"targets.{name}" if name in config.targets else "targets"
-            text = f"the target {name!r} has values and no classes; only a classification can be trained so far."
-            others = f" Name those to train, such as [targets.{next(iter(corpus.classes))}]." if corpus.classes else ""
-            problems.append(Problem(path, text + others))
-    return problems
+    return [*problems, *target_problems(config, corpus)]

@@ -213,8 +213,8 @@ def test_what_the_data_set_does_not_have_comes_at_once(corpus: Corpus) -> None:
     assert problems == {
         "branches.audoi": "the data set has no modality 'audoi'; did you mean 'audio'? It has audio, face.",
         "targets.emotoin": "the data set has no target 'emotoin'; did you mean 'emotion'? It has emotion, age.",
-        "targets.age": "the target 'age' has values and no classes; only a classification can be trained so far. Name "
-        "those to train, such as [targets.emotion].",
+        "targets.age.kind": "classification needs one class a sample; the data set has numbers for 'age'. Write kind = "
+        '"regression", or give the data set the labels in another form.',
         "branches.face.slice_seconds": "the data set does not say how many steps a second the modality has; remove it, "
         "or give the rate.",
         "folds.group": "the data set has no column 'actr'; did you mean 'actor'? It has actor, sex.",
@@ -223,9 +223,11 @@ def test_what_the_data_set_does_not_have_comes_at_once(corpus: Corpus) -> None:
     }
 
 
-def test_every_target_is_trained_by_default_and_values_must_be_left_out(corpus: Corpus) -> None:
-    with pytest.raises(ConfigError, match=r"targets: the target 'age' has values .* such as \[targets.emotion\]"):
-        build_model(parse_config({**CONFIG, "targets": {}}), corpus)
+def test_every_target_is_trained_by_default_as_what_its_labels_are(corpus: Corpus) -> None:
+    config = parse_config({**CONFIG, "targets": {}})
+    assert build_model(config, corpus).targets == {"emotion": 3, "age": 1}
+    objective = build_objective(config, corpus)
+    assert [target.kind for target in objective.targets.values()] == ["classification", "regression"]
 
 
 def test_folds_by_group_are_those_of_group_folds(corpus: Corpus) -> None:

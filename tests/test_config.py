@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 from pydantic import ValidationError
 
-from mrpnkit.config import AdamWConfig, PartConfig, SGDConfig, json_schema, load_config, parse_config
+from mrpnkit.config import AdamWConfig, PartConfig, RegressionConfig, SGDConfig, json_schema, load_config, parse_config
 from mrpnkit.errors import ConfigError
 from tests.test_hostile_config import WRONG, configuration
 
@@ -94,11 +94,58 @@ def test_only_the_data_set_and_a_branch_are_needed() -> None:
 
 def test_the_fusion_has_the_hidden_and_dropout_of_the_network_unless_told() -> None:
     table = configuration("model", "hidden = 7\ndropout = 0.3")
-    assert parse_config(table).model.fusion.options == {"hidden": 7, "dropout": 0.3}
-    assert parse_config(WHOLE).model.fusion.options == {"hidden": 32, "dropout": 0.5}
+    assert parse_config(table).model.fusion.options == {"hidden": 7, "dropout": 0.3, "absent": "zero"}
+    assert parse_config(WHOLE).model.fusion.options == {"hidden": 32, "dropout": 0.5, "absent": "zero"}
     config = parse_config(table, ["model.fusion.dropout=0.1"])
-    assert config.model.fusion.options == {"hidden": 7, "dropout": 0.1}
+    assert config.model.fusion.options == {"hidden": 7, "dropout": 0.1, "absent": "zero"}
     assert config.model.dropout == 0.3
+    learned = parse_config(table, ["model.absent='learned'"])
+    assert learned.model.fusion.options["absent"] == "learned"
+
+
+def test_targets_of_every_kind_and_what_stands_for_what_is_missing() -> None:
+    table = {
+        "emotion": {"label_smoothing": 0.1, "class_weights": {"sad": 2}, "balance": "inverse_frequency"},
+        "mood": {"kind": "multilabel", "positive_weights": {"laughs": 3}},
+        "age": {"kind": "regression", "loss": "huber", "delta": 0.5, "weight": 0.25},
+        "pain": {"kind": "ordinal"},
+    }
+    config = parse_config({**tomllib.loads(configuration()), "targets": table})
+    assert [chosen.kind for chosen in config.targets.values()] == [
+        "classification",
+        "multilabel",
+        "regression",
+        "ordinal",
+    ]
+    assert isinstance(config.targets["age"], RegressionConfig)
+    assert (config.targets["age"].delta, config.targets["age"].weight, config.targets["age"].scale) == (
+        0.5,
+        0.25,
+        "training",
+    )
+    assert parse_config(config.resolved()) == config
+
+
+@pytest.mark.parametrize(
+    ("monitor", "says"),
+    [
+        ("age/fused/mae", None),
+        ("age/fused/accuracy", "there is no metric 'accuracy'. Known: mae, rmse, ccc, pearson, loss"),
+        ("emotion/fused/mae", "there is no metric 'mae'. Known: accuracy, uar, macro_f1, loss"),
+    ],
+)
+def test_a_monitored_metric_is_one_of_its_target(monitor: str, says: str | None) -> None:
+    table = {**tomllib.loads(configuration()), "targets": {"emotion": {}, "age": {"kind": "regression"}}}
+    if says is None:
+        assert parse_config(table, [f"training.monitor='{monitor}'"]).training.monitor == monitor
+        return
+    with pytest.raises(ConfigError, match=says):
+        parse_config(table, [f"training.monitor='{monitor}'"])
+
+
+def test_n0_has_nothing_to_fall_back_to() -> None:
+    with pytest.raises(ConfigError, match=r"model.fallback: n0 has no side scores to fall back to; expected \"never\""):
+        parse_config(configuration(), ["model.network='n0'", "model.fallback='single'"])
 
 
 def test_a_table_without_a_name_is_of_the_default() -> None:

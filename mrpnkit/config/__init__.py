@@ -8,7 +8,6 @@ from mrpnkit.config.models import (
     AdamConfig,
     AdamWConfig,
     BranchConfig,
-    ClassificationConfig,
     Config,
     ConstantConfig,
     FoldsConfig,
@@ -22,6 +21,13 @@ from mrpnkit.config.models import (
 )
 from mrpnkit.config.reading import load_config, parse_config
 from mrpnkit.config.schema import json_schema
+from mrpnkit.config.targets import (
+    ClassificationConfig,
+    MultiLabelConfig,
+    OrdinalConfig,
+    RegressionConfig,
+    TargetConfig,
+)
 
 __all__ = [
     "AdamConfig",
@@ -32,11 +38,15 @@ __all__ = [
     "ConstantConfig",
     "FoldsConfig",
     "ModelConfig",
+    "MultiLabelConfig",
     "ObjectiveConfig",
     "OneCycleConfig",
+    "OrdinalConfig",
     "PartConfig",
     "PlateauConfig",
+    "RegressionConfig",
     "SGDConfig",
+    "TargetConfig",
     "TrainingConfig",
     "json_schema",
     "load_config",

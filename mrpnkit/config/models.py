@@ -5,21 +5,13 @@ aggregator, fusion, balancer) are a :class:`PartConfig`, a name and options, whi
 :func:`mrpnkit.config.parse_config` validates against the signature of the part of that name.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
-Count = Annotated[int, Field(ge=1, le=1_000_000)]
-Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
-Share = Annotated[float, Field(ge=0.0, lt=1.0)]
-Positive = Annotated[float, Field(gt=0.0, le=1e6)]
-
-
-class Table(BaseModel):
-    """A table of the file: frozen, strict in its types, without unknown keys, NaN or infinity."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+from mrpnkit.config.tables import Count, Positive, Seed, Share, Table, Weight, tag
+from mrpnkit.config.targets import TargetConfig
 
 
 class PartConfig(BaseModel):
@@ -46,13 +38,9 @@ class BranchConfig(Table):
         default=None,
         description="Train on random slices in time, of at least so many seconds; without it, on whole samples.",
     )
-
-
-class ClassificationConfig(Table):
-    """One of the classes that the data set names: softmax and cross-entropy."""
-
-    kind: Literal["classification"] = Field(default="classification", description="One class of several.")
-    label_smoothing: Share = Field(default=0.0, description="Share of the target distribution spread over all classes.")
+    modality_dropout: Share | None = Field(
+        default=None, description="As training.modality_dropout, for this modality; without it that."
+    )
 
 
 class ModelConfig(Table):
@@ -64,6 +52,14 @@ class ModelConfig(Table):
     )
     dropout: Share = Field(default=0.0, description="Before each Dense of Scoring.")
     side: Literal["dense", "scoring"] = Field(default="dense", description="What computes the side scores.")
+    absent: Literal["zero", "learned"] = Field(
+        default="zero", description="What stands in the fusion for a modality that a sample lacks."
+    )
+    fallback: Literal["never", "single", "incomplete"] = Field(
+        default="never",
+        description="Which samples are answered by the branches that are left instead of the fusion: those of a single "
+        "modality, or all that lack one.",
+    )
     fusion: PartConfig = Field(
         default=PartConfig(name="concat"), description="What fuses the branches; concat is the paper's."
     )
@@ -72,7 +68,7 @@ class ModelConfig(Table):
 class ObjectiveConfig(Table):
     """The N+1 losses and how they are summed."""
 
-    weights: Mapping[str, Annotated[float, Field(ge=0.0, le=1e6)]] = Field(
+    weights: Mapping[str, Weight] = Field(
         default={}, description="Of the heads, fused or a branch, where they are not 1."
     )
     balancer: PartConfig = Field(
@@ -85,7 +81,7 @@ class AdamWConfig(Table):
 
     name: Literal["adamw"] = "adamw"
     learning_rate: Positive = 1e-3
-    weight_decay: Annotated[float, Field(ge=0.0, le=1e6)] = 1e-2
+    weight_decay: Weight = 1e-2
     betas: tuple[Share, Share] = (0.9, 0.999)
 
 
@@ -103,7 +99,7 @@ class SGDConfig(Table):
     name: Literal["sgd"] = "sgd"
     learning_rate: Positive = 1e-2
     momentum: Share = 0.9
-    weight_decay: Annotated[float, Field(ge=0.0, le=1e6)] = 0.0
+    weight_decay: Weight = 0.0
 
 
 class PlateauConfig(Table):
@@ -130,27 +126,16 @@ class ConstantConfig(Table):
     name: Literal["constant"] = "constant"
 
 
-def _tag(key: str, default: str) -> Callable[[Any], Any]:
-    """What tells the members of a union apart: the table's ``key``, or ``default`` where it has none."""
-
-    def tag(table: Any) -> Any:
-        return str(table.get(key, default)) if isinstance(table, dict) else getattr(table, key, default)
-
-    return tag
-
-
 OptimizerConfig = Annotated[
     Annotated[AdamWConfig, Tag("adamw")] | Annotated[AdamConfig, Tag("adam")] | Annotated[SGDConfig, Tag("sgd")],
-    Discriminator(_tag("name", "adamw")),
+    Discriminator(tag("name", "adamw")),
 ]
 ScheduleConfig = Annotated[
     Annotated[PlateauConfig, Tag("plateau")]
     | Annotated[OneCycleConfig, Tag("one_cycle")]
     | Annotated[ConstantConfig, Tag("constant")],
-    Discriminator(_tag("name", "plateau")),
+    Discriminator(tag("name", "plateau")),
 ]
-TargetConfig = ClassificationConfig
-"""Of a target; a union told apart by ``kind`` as soon as there is a second kind."""
 
 
 class TrainingConfig(Table):
@@ -160,6 +145,9 @@ class TrainingConfig(Table):
     batch_size: Count = Field(default=32, description="Samples of a batch over all processes together.")
     seed: Seed = Field(default=0, description="Of weights, order and everything drawn.")
     precision: Literal["float32", "bfloat16"] = Field(default="float32", description="Of the forward pass.")
+    modality_dropout: Share = Field(
+        default=0.0, description="Probability that a training sample is shown without a modality; never without all."
+    )
     clip_norm: Positive | None = Field(
         default=None, description="Largest norm of the gradient; without it nothing is clipped."
     )

@@ -26,7 +26,7 @@ KINDS: Mapping[str, Kind] = {
 }
 """By the word that error texts use. An extractor may ask for the width, the shape and the rate of the steps."""
 
-INHERITED = ("hidden", "dropout")
+INHERITED = ("hidden", "dropout", "absent")
 """Options of a fusion that are those of ``[model]`` unless the fusion's own table gives others."""
 
 

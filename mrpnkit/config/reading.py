@@ -139,7 +139,7 @@ def _together(config: Config) -> list[Problem]:
         of = "a fixed split is one fold" if config.folds.test else "folds.count"
         text = f"expected different numbers from 1 to {count} ({of}), one or more, got {shown(only)}."
         problems.append(Problem("folds.only", text))
-    return [*problems, *_monitor(config)]
+    return [*problems, *_missing(config), *_monitor(config)]
 
 
 def _fixed_split(config: Config) -> list[Problem]:
@@ -157,9 +157,23 @@ def _fixed_split(config: Config) -> list[Problem]:
     return problems
 
 
+def _missing(config: Config) -> list[Problem]:
+    """What the network cannot do for samples that lack a modality."""
+    problems, model = [], config.model
+    if model.fallback != "never" and model.network == "n0":
+        text = (
+            f'n0 has no side scores to fall back to; expected "never", or another network, got {shown(model.fallback)}.'
+        )
+        problems.append(Problem("model.fallback", text))
+    if model.absent != "zero" and "absent" not in model.fusion.options:
+        text = f"the fusion {model.fusion.name!r} knows no learned stand-in; remove the key, or choose concat."
+        problems.append(Problem("model.absent", text))
+    return problems
+
+
 def _monitor(config: Config) -> list[Problem]:
     from mrpnkit.mrpn import FUSED
-    from mrpnkit.targets import Classification
+    from mrpnkit.targets import KINDS
 
     monitor, heads = config.training.monitor, [FUSED, *(config.branches if config.model.network != "n0" else ())]
     if monitor == "loss":
@@ -169,7 +183,9 @@ def _monitor(config: Config) -> list[Problem]:
     if len(parts) != 3:
         return [Problem("training.monitor", f"{expected}.")]
     target, head, metric = parts
-    choices = ((target, list(config.targets)), (head, heads), (metric, list(Classification.metric_names)))
+    kinds = [config.targets[target].kind] if target in config.targets else list(KINDS)
+    metrics = list(dict.fromkeys(name for kind in kinds for name in KINDS[kind].metric_names))
+    choices = ((target, list(config.targets)), (head, heads), (metric, metrics))
     for kind, (name, known) in zip(("target", "head", "metric"), choices, strict=True):
         if known and name not in known:
             text = f"{expected}: there is no {kind} {name!r}{nearest(name, known)} Known: {', '.join(known)}."

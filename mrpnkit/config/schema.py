@@ -16,8 +16,16 @@ FIELDS = {
 }
 """By model and field, the kind of part that stands there."""
 
-NAMED = ("AdamConfig", "SGDConfig", "OneCycleConfig", "ConstantConfig")
-"""Members of unions that a table without ``name`` does not mean."""
+NAMED = {
+    "AdamConfig": "name",
+    "SGDConfig": "name",
+    "OneCycleConfig": "name",
+    "ConstantConfig": "name",
+    "MultiLabelConfig": "kind",
+    "RegressionConfig": "kind",
+    "OrdinalConfig": "kind",
+}
+"""Members of unions that a table does not mean without the key that tells them apart."""
 
 
 def json_schema(*, plugins: bool = False) -> dict[str, Any]:
@@ -41,8 +49,8 @@ def json_schema(*, plugins: bool = False) -> dict[str, Any]:
             "description": table["properties"][field].get("description", ""),
         }
         definitions[key] = _part(kind, plugins)
-    for model in NAMED:
-        definitions[model]["required"] = ["name", *definitions[model].get("required", [])]
+    for model, key in NAMED.items():
+        definitions[model]["required"] = [key, *definitions[model].get("required", [])]
     definitions.pop("PartConfig", None)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

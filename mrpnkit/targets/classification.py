@@ -30,8 +30,8 @@ class Classification:
 
     MISSING = -1
     kind: ClassVar[Kind] = "classification"
-    metric_names: ClassVar = ("accuracy", "uar", "macro_f1", "loss")
-    minimised: ClassVar = frozenset({"loss"})
+    metric_names: ClassVar[tuple[str, ...]] = ("accuracy", "uar", "macro_f1", "loss")
+    minimised: ClassVar[frozenset[str]] = frozenset({"loss"})
 
     def __init__(
         self,

@@ -31,8 +31,8 @@ class MultiLabel:
     """
 
     kind: ClassVar[Kind] = "multilabel"
-    metric_names: ClassVar = ("macro_f1", "micro_f1", "subset_accuracy", "auroc", "loss")
-    minimised: ClassVar = frozenset({"loss"})
+    metric_names: ClassVar[tuple[str, ...]] = ("macro_f1", "micro_f1", "subset_accuracy", "auroc", "loss")
+    minimised: ClassVar[frozenset[str]] = frozenset({"loss"})
 
     def __init__(self, labels: int | Sequence[str], *, positive_weights: Sequence[float] | None = None) -> None:
         self.classes = [str(c) for c in range(labels)] if isinstance(labels, int) else list(labels)

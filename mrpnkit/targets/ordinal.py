@@ -36,8 +36,8 @@ class Ordinal:
 
     MISSING = -1
     kind: ClassVar[Kind] = "ordinal"
-    metric_names: ClassVar = ("qwk", "mae", "accuracy", "loss")
-    minimised: ClassVar = frozenset({"mae", "loss"})
+    metric_names: ClassVar[tuple[str, ...]] = ("qwk", "mae", "accuracy", "loss")
+    minimised: ClassVar[frozenset[str]] = frozenset({"mae", "loss"})
 
     def __init__(self, classes: int | Sequence[str]) -> None:
         self.classes = named_classes(classes, "Ordinal")

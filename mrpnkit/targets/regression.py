@@ -47,8 +47,8 @@ class Regression:
     """
 
     kind: ClassVar[Kind] = "regression"
-    metric_names: ClassVar = ("mae", "rmse", "ccc", "pearson", "loss")
-    minimised: ClassVar = frozenset({"mae", "rmse", "loss"})
+    metric_names: ClassVar[tuple[str, ...]] = ("mae", "rmse", "ccc", "pearson", "loss")
+    minimised: ClassVar[frozenset[str]] = frozenset({"mae", "rmse", "loss"})
     outputs = 1
 
     def __init__(self, loss: LossName = "mse", *, delta: float = 1.0, mean: float = 0.0, sd: float = 1.0) -> None:
