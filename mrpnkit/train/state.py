@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from mrpnkit.errors import TrainingError
 
 STATE, BEST, LAST, METRICS = "state.pt", "best.safetensors", "last.safetensors", "metrics.jsonl"
-PARTS = {"model", "optimizer", "scheduler", "random", "progress", "sums", "terms", "history"}
+PARTS = {"model", "optimizer", "scheduler", "balancer", "random", "progress", "sums", "terms", "history"}
 
 
 class Progress(NamedTuple):

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
+from mrpnkit.balancing.steering import Steering, Step
 from mrpnkit.data import Batch, Loader, set_epoch
 from mrpnkit.errors import InputError, TrainingError
 from mrpnkit.objective import Loss, Objective
@@ -104,6 +105,7 @@ class Trainer:
         self._unprepared = batches
         if self.accelerator.num_processes == 1:
             model = model.to(self.accelerator.device)
+        self.steering = Steering(objective.balancer, model)
         self.model, self.batches = self.accelerator.prepare(model, batches)
         self.optimizer = optimizer  # as it is: accelerate's wrapper and backward look for a package in every step
         self.validation = self.accelerator.prepare(validation) if validation is not None else None
@@ -155,6 +157,7 @@ class Trainer:
             batches = skip_first_batches(self.batches, self.progress.batch)
         batches.set_epoch(epoch)
         set_epoch(self._unprepared, epoch)
+        self.objective.begin_epoch(epoch)
         self.model.train()
         for batch in batches:
             self._step(batch)
@@ -162,6 +165,7 @@ class Trainer:
                 self.save()
         train = self._mean_terms()
         validation = self._validate()
+        self.steering.end_epoch(train, validation)
         better = validation is not None and self._is_better(validation)
         if better:
             self.progress = self.progress._replace(best_epoch=epoch, best_value=self._monitored(validation or {}))
@@ -188,7 +192,7 @@ class Trainer:
         if self.gradients is not None and self.gradients.due(self.progress.step + 1):
             self.gradients.record(self.progress.step + 1, self.progress.epoch + 1, loss.terms, self.objective.weights)
         self.optimizer.zero_grad()
-        loss.total.backward()
+        self.steering.backward(Step(output, batch.labels, self.objective.weighted(loss.terms), loss.total))
         if self.clip_norm is not None:
             nn.utils.clip_grad_norm_(self._parameters, self.clip_norm)
         self.optimizer.step()
@@ -246,6 +250,7 @@ class Trainer:
                 "optimizer": self.optimizer.state_dict(),
                 "scheduler": self.scheduler.state_dict() if self.scheduler is not None else None,
                 "random": randoms,
+                "balancer": self.steering.state_dict(),
                 "progress": self.progress._asdict(),
                 "sums": self._sums,
                 "terms": self._terms,
@@ -281,6 +286,7 @@ class Trainer:
             ) from error
         if self.scheduler is not None and state["scheduler"] is not None:
             self.scheduler.load_state_dict(state["scheduler"])
+        self.steering.load_state_dict(state["balancer"])
         self.progress = Progress(**state["progress"])
         self._sums, self._terms = state["sums"], state["terms"]
         self.history = [EpochReport(**report) for report in state["history"]]

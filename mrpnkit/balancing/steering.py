@@ -1,0 +1,109 @@
+"""What a balancer may do in a training, and how a trainer lets it.
+
+A balancer is called with the weighted losses and gives the one that is differentiated. Some do more: they change
+gradients, look at the model, or learn from an epoch. Each of these is a method that a balancer may have; the trainer
+asks :class:`Steering`, which does the usual thing where a balancer has none.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
+
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from mrpnkit.mrpn import MRPNOutput
+
+
+class Step(NamedTuple):
+    """A training step before its backward pass.
+
+    ``losses`` are the weighted ones by ``target/head``, ``total`` what the balancer made of them.
+    """
+
+    output: MRPNOutput
+    labels: Mapping[str, Tensor]
+    losses: Mapping[str, Tensor]
+    total: Tensor
+
+
+@runtime_checkable
+class LooksAtModel(Protocol):
+    """Is shown the model once, before the training, and may refuse it."""
+
+    def attach(self, model: nn.Module) -> None:
+        """The model without what several processes wrap around it; raises InputError where it cannot be balanced."""
+
+
+@runtime_checkable
+class ActsOnGradients(Protocol):
+    """Does the backward pass itself."""
+
+    def backward(self, step: Step) -> None:
+        """Leaves gradients in the model's parameters, the same in all processes.
+
+        A backward pass over a sum averages gradients over processes by itself; what is added by hand is averaged by
+        :func:`averaged`.
+        """
+
+
+@runtime_checkable
+class ActsOverEpochs(Protocol):
+    """Learns from an epoch."""
+
+    def end_epoch(self, train: Mapping[str, float], validation: Mapping[str, float] | None) -> None:
+        """Mean training losses by ``target/head``, and validation metrics by ``target/head/metric``, if there are."""
+
+
+@runtime_checkable
+class Remembers(Protocol):
+    """Has a state, which is saved and resumed with that of the training."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Tensors, numbers, texts, lists and dicts."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes back to a state of :meth:`state_dict`."""
+
+
+class Steering:
+    """The optional methods of a balancer, or what is done without them.
+
+    Args:
+        balancer: any callable, or None for the sum.
+        model: what is trained, without what several processes wrap around it.
+    """
+
+    def __init__(self, balancer: Callable[[Mapping[str, Tensor]], Tensor] | None, model: nn.Module) -> None:
+        self.balancer = cast(object, balancer)
+        if isinstance(self.balancer, LooksAtModel):
+            self.balancer.attach(model)
+
+    def backward(self, step: Step) -> None:
+        """The backward pass."""
+        if isinstance(self.balancer, ActsOnGradients):
+            self.balancer.backward(step)
+        else:
+            step.total.backward()
+
+    def end_epoch(self, train: Mapping[str, float], validation: Mapping[str, float] | None) -> None:
+        """Tells the balancer what the epoch gave."""
+        if isinstance(self.balancer, ActsOverEpochs):
+            self.balancer.end_epoch(train, validation)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The balancer's state, empty where it has none."""
+        return self.balancer.state_dict() if isinstance(self.balancer, Remembers) else {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes back to a state of :meth:`state_dict`."""
+        if isinstance(self.balancer, Remembers):
+            self.balancer.load_state_dict(state)
+
+
+def averaged(values: Tensor) -> Tensor:
+    """The mean of a tensor over all processes; it must be detached."""
+    if dist.is_available() and dist.is_initialized():
+        values = values.clone()
+        dist.all_reduce(values)
+        values = values / dist.get_world_size()
+    return values
