@@ -8,13 +8,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Float
+from rich.progress import track
 from torch import Tensor, nn
 
 from examples.aver.pretrain.training import Batch, Recipe, Scores, fit, probabilities
 from examples.aver.pretrain.utterances import (
     Parts,
     Utterance,
-    first_copies,
+    fingerprint,
     read_utterance,
     read_utterances,
     split_utterances,
@@ -40,29 +41,42 @@ class SpeakerRecipe:
     hop: int = 160
     bands: int = 64
     scale: Scale = "mel"
-    epochs: int = 40
+    epochs: int = 24
     masked: float = 0.2
     memory_gib: float = 4.0
     training: Recipe = field(default_factory=lambda: Recipe(batch_size=64, smoothing=0.05))
 
 
 class Recordings:
-    """Spectrograms of recordings, long enough for a segment each; kept in memory as far as they fit."""
+    """Spectrograms of recordings, long enough for a segment each; kept in memory as far as they fit.
+
+    Recordings that repeat an earlier one, sample for sample, are left out.
+    """
 
     def __init__(self, utterances: Sequence[Utterance], cut: SpectrogramSegments, memory_gib: float) -> None:
-        self.utterances, self.cut = utterances, cut
-        self._room = int(memory_gib * 2**30)
+        self.cut = cut
+        self.utterances: list[Utterance] = []
         self._kept: dict[int, Tensor] = {}
+        seen: set[bytes] = set()
+        room = int(memory_gib * 2**30)
+        for utterance in track(utterances, "reading the recordings", transient=True):
+            wave = read_utterance(utterance)
+            key = fingerprint(wave)
+            if key in seen:
+                continue
+            seen.add(key)
+            made = spectrogram_of(torch.from_numpy(wave), cut)
+            if made.nbytes <= room:
+                room -= made.nbytes
+                self._kept[len(self.utterances)] = made
+            self.utterances.append(utterance)
 
     def spectrogram(self, row: int) -> Float[Tensor, "bands frames"]:
         """All frames of the segments of a recording; its tail is filled up with silence, as the extractor does it."""
-        if row in self._kept:
-            return self._kept[row]
-        made = spectrogram_of(torch.from_numpy(read_utterance(self.utterances[row])), self.cut)
-        if made.nbytes <= self._room:
-            self._room -= made.nbytes
-            self._kept[row] = made
-        return made
+        kept = self._kept.get(row)
+        return (
+            spectrogram_of(torch.from_numpy(read_utterance(self.utterances[row])), self.cut) if kept is None else kept
+        )
 
 
 class SpeakerTask:
@@ -172,13 +186,12 @@ def train_speakers(
     utterances = read_utterances(data)
     if most is not None:
         utterances = utterances[:: -(-len(utterances) // most)]
-    kept = first_copies([read_utterance(utterance) for utterance in utterances])
-    copies = len(utterances) - len(kept)
-    utterances = [utterances[row] for row in kept]
+    recordings = Recordings(utterances, segments_for(recipe), recipe.memory_gib)
+    copies = len(utterances) - len(recordings.utterances)
+    utterances = recordings.utterances
     speakers = sorted({utterance.speaker for utterance in utterances})
     labels = torch.tensor([speakers.index(utterance.speaker) for utterance in utterances])
     parts = split_utterances(utterances, seed=recipe.training.seed)
-    recordings = Recordings(utterances, segments_for(recipe), recipe.memory_gib)
     task = SpeakerTask(recordings, labels, parts, recipe)
     network = speaker_network(recipe, len(speakers)).to(device)
     about: dict[str, Any] = {

@@ -100,16 +100,9 @@ def split_utterances(
     return Parts(*(sorted(rows) for rows in parts))
 
 
-def first_copies(waves: Sequence[NDArray[np.float32]]) -> list[int]:
-    """Rows of recordings that do not repeat an earlier one, sample for sample."""
-    seen: set[bytes] = set()
-    kept = []
-    for row, wave in enumerate(waves):
-        key = hashlib.sha256(np.ascontiguousarray(wave).tobytes()).digest()
-        if key not in seen:
-            seen.add(key)
-            kept.append(row)
-    return kept
+def fingerprint(wave: NDArray[np.float32]) -> bytes:
+    """The same for recordings that are equal sample for sample, and for no others."""
+    return hashlib.sha256(np.ascontiguousarray(wave).tobytes()).digest()
 
 
 def _from_table(table: Path) -> list[Utterance]:
