@@ -20,8 +20,8 @@ from mrpnkit.build import (
     build_objective,
     build_optimizer,
     build_scheduler,
-    target_names,
 )
+from mrpnkit.build_targets import target_names
 from mrpnkit.config import Config
 from mrpnkit.data import Corpus, Fold
 from mrpnkit.data.audit import Finding, audit, fingerprint_of, refuse
@@ -30,7 +30,7 @@ from mrpnkit.mrpn import MRPN
 from mrpnkit.objective import Objective
 from mrpnkit.records import write_json
 from mrpnkit.runs import AUDIT, FOLD, RESULTS, SCORES, claim, fold_folder, is_first_process
-from mrpnkit.targets import Classification
+from mrpnkit.targets import Classification, Ordinal, Regression
 from mrpnkit.train import Evaluation, GradientRecorder, Trainer, evaluate
 
 AUDITED_BYTES = 2**28
@@ -201,6 +201,7 @@ def run_fold(
         "metrics": found["test"].metrics,
         "validation": found["validation"].metrics if "validation" in found else None,
         "confusion": confusions(found["test"], objective),
+        "scales": scales_of(objective),
         "seconds": sum(report.seconds for report in trainer.history),
         "wall_seconds": time.perf_counter() - start,
     }
@@ -217,7 +218,7 @@ def make_trainer(
     """The trainer of one fold, not yet started, and its objective; the same seed gives the same weights."""
     set_seed(config.training.seed)
     model: MRPN = build_model(config, corpus)
-    objective = build_objective(config, corpus)
+    objective = build_objective(config, corpus, rows=fold.train, model=model)
     batches = build_loader(config, corpus, fold.train, "train")
     validation = build_loader(config, corpus, fold.validation, "evaluate") if len(fold.validation) else None
     optimizer = build_optimizer(config, model)
@@ -245,12 +246,21 @@ def make_trainer(
 
 
 def confusions(evaluation: Evaluation, objective: Objective) -> dict[str, dict[str, Any]]:
-    """Counts of each classification target and head, rows labels and columns predictions."""
-    return {
-        name: {head: evaluation.confusion(name, head, classes=target.outputs).tolist() for head in evaluation.scores}
-        for name, target in objective.targets.items()
-        if isinstance(target, Classification)
-    }
+    """Counts of each target with classes and each head, rows labels and columns predictions."""
+    found: dict[str, dict[str, Any]] = {}
+    for name, target in objective.targets.items():
+        if isinstance(target, Classification | Ordinal):
+            labels = evaluation.labels[name]
+            for head, scores in evaluation.scores.items():
+                seen = evaluation.seen(head)
+                counts = target.confusion(scores[name][seen], labels[seen])
+                found.setdefault(name, {})[head] = counts.tolist()
+    return found
+
+
+def scales_of(objective: Objective) -> dict[str, list[float]]:
+    """Mean and standard deviation of the values that each regression was trained on."""
+    return {name: [t.mean, t.sd] for name, t in objective.targets.items() if isinstance(t, Regression)}
 
 
 def results_of(experiment: Experiment) -> dict[str, Any]:

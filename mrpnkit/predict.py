@@ -1,12 +1,8 @@
-"""From a run's folder to probabilities: the fusion's and every branch's, for samples that may lack modalities."""
+"""From a run's folder to answers: the fusion's and every branch's, for samples that may lack modalities."""
 
-import csv
-import io
-import json
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -14,90 +10,49 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mrpnkit.build import build_loader, build_model, build_objective
+from mrpnkit.build_targets import Scale
 from mrpnkit.config import Config
 from mrpnkit.data import Corpus, Modality
 from mrpnkit.errors import InputError, RunError
 from mrpnkit.mrpn import FUSED, MRPN
 from mrpnkit.objective import Objective
+from mrpnkit.prediction import Prediction
 from mrpnkit.runs import Run
-from mrpnkit.targets import Classification
 from mrpnkit.train import Evaluation, evaluate, load_weights
 from mrpnkit.train.state import BEST, LAST
 
 Samples = Mapping[str, NDArray[Any] | Tensor | Sequence[NDArray[Any] | Tensor]]
 
 
-class Prediction(NamedTuple):
-    """Probabilities of n samples.
-
-    ``probabilities[head][target]`` is (n, C), where a head is ``fused`` or a branch; a row is NaN where the head has
-    nothing to judge by: a branch without its modality, the fusion without any.
-    """
-
-    ids: list[str]
-    classes: dict[str, list[str]]
-    probabilities: dict[str, dict[str, NDArray[np.float32]]]
-
-    def best(self, target: str, head: str = FUSED) -> list[str | None]:
-        """The class of highest probability of each sample, None where the head has nothing to judge by."""
-        values = self.probabilities[head][target]
-        return [None if np.isnan(row).any() else self.classes[target][int(np.argmax(row))] for row in values]
-
-    def records(self) -> Iterator[dict[str, Any]]:
-        """A sample at a time, as plain data: id, the fusion's class, and the probabilities of every head."""
-        best = {target: self.best(target) for target in self.classes}
-        for row, name in enumerate(self.ids):
-            probabilities = {
-                head: {
-                    target: None
-                    if np.isnan(values[row]).any()
-                    else dict(zip(self.classes[target], map(float, values[row]), strict=True))
-                    for target, values in targets.items()
-                }
-                for head, targets in self.probabilities.items()
-            }
-            yield {"id": name, "class": {t: best[t][row] for t in best}, "probabilities": probabilities}
-
-    def json(self) -> str:
-        """A JSON array with one object for each sample, as :meth:`records` gives them."""
-        return json.dumps(list(self.records()), indent=1, ensure_ascii=False) + "\n"
-
-    def csv(self) -> str:
-        """A table: id, the class of each target, and columns ``target/head/class``, empty where a head cannot judge."""
-        columns = [
-            (target, head, place)
-            for target in self.classes
-            for head in self.probabilities
-            for place in range(len(self.classes[target]))
-        ]
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        names = [f"{target}/{head}/{self.classes[target][place]}" for target, head, place in columns]
-        writer.writerow(["id", *self.classes, *names])
-        best = {target: self.best(target) for target in self.classes}
-        for row, name in enumerate(self.ids):
-            values = [float(self.probabilities[head][target][row, place]) for target, head, place in columns]
-            shown = ["" if math.isnan(value) else f"{value:.6g}" for value in values]
-            writer.writerow([name, *(best[target][row] or "" for target in self.classes), *shown])
-        return text.getvalue()
-
-
 class Predictor:
     """The trained networks of a run, ready to judge samples that it has not seen.
 
-    Probabilities are the mean over the networks of the folds that are used.
+    Probabilities and values are the mean over the networks of the folds that are used.
 
     Args:
         config: of the run.
         like: a corpus whose widths and classes are those of the training.
         models: one network or more, one for each fold.
+        scales: for each network the mean and the standard deviation of the values that a regression was trained on.
+
+    Raises:
+        InputError: no model, or another number of scales.
     """
 
-    def __init__(self, config: Config, like: Corpus, models: Sequence[MRPN]) -> None:
+    def __init__(
+        self,
+        config: Config,
+        like: Corpus,
+        models: Sequence[MRPN],
+        *,
+        scales: Sequence[Mapping[str, Scale]] | None = None,
+    ) -> None:
         if not models:
             raise InputError("Predictor was given no model; expected one or more.")
+        if scales is not None and len(scales) != len(models):
+            raise InputError(f"Predictor was given {len(models)} models and {len(scales)} scales; one for each.")
         self.config, self.like, self.models = config, like, [model.eval() for model in models]
-        self.objective: Objective = build_objective(config, like)
+        self.objectives = [build_objective(config, like, scales=one) for one in scales or [{} for _ in models]]
 
     @classmethod
     def open(cls, run: str | Path, *, folds: Sequence[int] | None = None) -> "Predictor":
@@ -117,12 +72,18 @@ class Predictor:
             raise RunError(f"{opened.folder} has no finished fold {lacking}; it has {sorted(finished)}.")
         like = opened.corpus_like()
         chosen = list(folds) if folds is not None else sorted(finished)
-        return cls(opened.config, like, [trained_model(opened, number, like) for number in chosen])
+        models = [trained_model(opened, number, like) for number in chosen]
+        return cls(opened.config, like, models, scales=[scales_of(opened, number) for number in chosen])
+
+    @property
+    def objective(self) -> Objective:
+        """That of the first network."""
+        return self.objectives[0]
 
     @property
     def classes(self) -> dict[str, list[str]]:
-        """Names of the classes of each target, in the order of the probabilities."""
-        return {n: list(t.classes) for n, t in self.objective.targets.items() if isinstance(t, Classification)}
+        """Names of the classes, or labels, of each target that has some, in the order of the probabilities."""
+        return {name: self.like.classes[name] for name in self.objective.targets if name in self.like.classes}
 
     @property
     def branches(self) -> list[str]:
@@ -137,18 +98,30 @@ class Predictor:
         """
         fitted = fit_corpus(corpus, self.like, self.branches, labels="none")
         total: dict[str, dict[str, NDArray[np.float32]]] = {}
-        for model in self.models:
-            for head, scores in self._evaluate(model, fitted).scores.items():
+        for model, objective in zip(self.models, self.objectives, strict=True):
+            for head, scores in self._evaluate(model, objective, fitted).scores.items():
                 for target, values in scores.items():
-                    share: NDArray[np.float32] = (torch.softmax(values, dim=-1) / len(self.models)).numpy()
+                    answers = objective.targets[target].answers(values)
+                    share: NDArray[np.float32] = (answers.float() / len(self.models)).numpy()
                     kept = total.setdefault(head, {})
                     kept[target] = kept[target] + share if target in kept else share
         lengths = {name: fitted.modalities[name].lengths for name in self.branches}
         lengths[FUSED] = np.sum(list(lengths.values()), axis=0)
-        for head, probabilities in total.items():
-            for found in probabilities.values():
+        for head, answered in total.items():
+            for found in answered.values():
                 found[lengths[head] == 0] = np.nan
-        return Prediction(list(corpus.ids), self.classes, total)
+        kinds, classes = {name: target.kind for name, target in self.objective.targets.items()}, self.classes
+        return Prediction(
+            list(corpus.ids),
+            kinds,
+            classes,
+            {head: {t: v for t, v in found.items() if t in classes} for head, found in total.items()}
+            if classes
+            else {},
+            {head: {t: v[:, 0] for t, v in found.items() if t not in classes} for head, found in total.items()}
+            if len(classes) < len(kinds)
+            else {},
+        )
 
     def arrays(self, modalities: Samples, *, ids: Sequence[str] | None = None) -> Prediction:
         """Judges arrays: for each modality (n, ...) vectors or n sequences (T_i, ...), T_i = 0 where it is missing."""
@@ -157,9 +130,9 @@ class Predictor:
             raise InputError("Predictor.arrays was given no samples; expected an array or a list for each modality.")
         return self(Corpus.from_arrays(modalities, {"none": np.full(count, -1)}, ids=ids, classes={"none": ["none"]}))
 
-    def _evaluate(self, model: MRPN, corpus: Corpus) -> Evaluation:
+    def _evaluate(self, model: MRPN, objective: Objective, corpus: Corpus) -> Evaluation:
         batches = build_loader(self.config, corpus, np.arange(len(corpus)), "evaluate")
-        return evaluate(model, batches, self.objective, bfloat16=self.config.training.precision == "bfloat16")
+        return evaluate(model, batches, objective, bfloat16=self.config.training.precision == "bfloat16")
 
 
 def trained_model(run: Run, number: int, like: Corpus | None = None) -> MRPN:
@@ -177,6 +150,12 @@ def trained_model(run: Run, number: int, like: Corpus | None = None) -> MRPN:
     return model.to("cuda" if torch.cuda.is_available() else "cpu")
 
 
+def scales_of(run: Run, number: int) -> dict[str, Scale]:
+    """Mean and standard deviation of the values that a finished fold's regressions were trained on."""
+    stored = run.finished().get(number, {}).get("scales", {})
+    return {name: (float(mean), float(sd)) for name, (mean, sd) in stored.items()}
+
+
 def evaluate_corpus(run: Run, number: int, corpus: Corpus, rows: NDArray[np.int64]) -> Evaluation:
     """Evaluates a finished fold's network on rows of a corpus that has its targets.
 
@@ -187,7 +166,7 @@ def evaluate_corpus(run: Run, number: int, corpus: Corpus, rows: NDArray[np.int6
     model = trained_model(run, number, like)
     fitted = fit_corpus(corpus, like, list(model.branches), labels="needed")
     batches = build_loader(run.config, fitted, rows, "evaluate")
-    objective = build_objective(run.config, like)
+    objective = build_objective(run.config, like, scales=scales_of(run, number))
     return evaluate(model, batches, objective, bfloat16=run.config.training.precision == "bfloat16")
 
 
@@ -231,7 +210,7 @@ def fit_corpus(
     targets = {
         name: _labels_of(corpus, like, name)
         if labels == "needed"
-        else np.full(count, -1 if name in like.classes else np.nan, dtype=values.dtype)
+        else np.full((count, *values.shape[1:]), -1 if name in like.classes else np.nan, dtype=values.dtype)
         for name, values in like.targets.items()
     }
     return Corpus(corpus.ids, found, targets, classes=like.classes, groups=_texts(corpus), about=corpus.about)
@@ -243,9 +222,19 @@ def _labels_of(corpus: Corpus, like: Corpus, target: str) -> NDArray[Any]:
             f"The data have no target {target!r}, which the network predicts; they have {list(corpus.targets)}."
         )
     values: NDArray[Any] = corpus.targets[target]
+    if values.ndim != like.targets[target].ndim or (target in corpus.classes) != (target in like.classes):
+        raise InputError(
+            f"Target {target!r}: the data have another form of it (classes, several labels, numbers) than the network knows."
+        )
     if target not in like.classes:
         return values
     ours, theirs = like.classes[target], corpus.classes.get(target, [])
+    if values.ndim == 2:
+        lacking = sorted(set(ours) - set(theirs))
+        if lacking:
+            raise InputError(f"Target {target!r}: the data have no labels {lacking}; the network knows {ours}.")
+        columns: NDArray[Any] = values[:, [theirs.index(name) for name in ours]]
+        return columns
     present = {theirs[label] for label in set(values.tolist()) if label >= 0} if theirs else set()
     unknown = sorted(present - set(ours))
     if unknown:

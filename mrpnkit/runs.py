@@ -26,9 +26,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mrpnkit.config import Config, parse_config
 from mrpnkit.data import Corpus, Modality
+from mrpnkit.data.table import LABELS
 from mrpnkit.errors import RunError
 from mrpnkit.records import read_json, versions, write_json
 
@@ -195,7 +197,10 @@ def outline_of(corpus: Corpus) -> dict[str, Any]:
             name: {"dtype": str(m.steps.dtype), "step": list(m.steps.shape[1:]), "rate": m.rate}
             for name, m in corpus.modalities.items()
         },
-        "targets": {name: corpus.classes.get(name) for name in corpus.targets},
+        "targets": {
+            name: {LABELS: corpus.classes[name]} if name in corpus.label_names else corpus.classes.get(name)
+            for name in corpus.targets
+        },
         "groups": list(corpus.groups),
         "samples": len(corpus),
     }
@@ -208,11 +213,15 @@ def corpus_of(outline: Mapping[str, Any]) -> Corpus:
         name: Modality(np.empty((0, *entry["step"]), np.dtype(entry["dtype"])), nothing, entry["rate"])
         for name, entry in outline["modalities"].items()
     }
-    targets = {
-        name: np.array([-1], dtype=np.int64) if classes is not None else np.array([np.nan], dtype=np.float32)
-        for name, classes in outline["targets"].items()
-    }
-    classes = {name: names for name, names in outline["targets"].items() if names is not None}
+    targets: dict[str, NDArray[Any]] = {}
+    classes: dict[str, list[str]] = {}
+    for name, entry in outline["targets"].items():
+        if entry is None:
+            targets[name] = np.array([np.nan], dtype=np.float32)
+            continue
+        several = isinstance(entry, dict)
+        classes[name] = list(entry[LABELS] if several else entry)
+        targets[name] = np.full((1, len(classes[name])) if several else 1, -1, dtype=np.int64)
     return Corpus(["none"], modalities, targets, classes=classes, groups={name: [""] for name in outline["groups"]})
 
 

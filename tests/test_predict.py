@@ -99,7 +99,7 @@ def test_csv_and_json_say_the_same(run: Path) -> None:
     assert list(rows[0])[:3] == ["id", "emotion", "emotion/fused/calm"]
     assert [row["id"] for row in rows] == [record["id"] for record in records] == [f"clip{n}" for n in range(36)]
     for row, record in zip(rows, records, strict=True):
-        assert row["emotion"] == record["class"]["emotion"]
+        assert row["emotion"] == record["answer"]["emotion"]
         for head in ("fused", "audio", "face"):
             answer = record["probabilities"][head]["emotion"]
             for name in CLASSES:
