@@ -183,15 +183,25 @@ def build_objective(
     *,
     rows: NDArray[np.int64] | None = None,
     scales: Mapping[str, Scale] | None = None,
+    model: MRPN | None = None,
 ) -> Objective:
-    """The N+1 losses of every target; ``rows`` and ``scales`` as for :func:`mrpnkit.build_targets.build_targets`."""
+    """The N+1 losses of every target; ``rows`` and ``scales`` as for :func:`mrpnkit.build_targets.build_targets`.
+
+    Give the model to train it with the loss that its fusion has of its own, where it has one.
+    """
     _refuse(_unfit(config, corpus))
     problems: list[Problem] = []
     balancer = _attempt(problems, "objective.balancer", lambda: _part("balancer", config.objective.balancer))
     _refuse(problems)
     weights = {name: chosen.weight for name, chosen in config.targets.items()}
     targets = build_targets(config, corpus, rows=rows, scales=scales)
-    return Objective(targets, weights=config.objective.weights, target_weights=weights, balancer=balancer)
+    return Objective(
+        targets,
+        weights=config.objective.weights,
+        target_weights=weights,
+        balancer=balancer,
+        criterion=getattr(model.fusion, "criterion", None) if model is not None else None,
+    )
 
 
 def build_loader(
