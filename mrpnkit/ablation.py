@@ -19,6 +19,7 @@ from mrpnkit.experiment import Experiment, finite, run_experiment, summarise
 from mrpnkit.mrpn import FUSED
 from mrpnkit.records import write_json
 from mrpnkit.runs import RESULTS, is_first_process
+from mrpnkit.targets import minimised
 
 NETWORKS = ("n0", "n1", "n2")
 NETWORK_LABELS = {"n0": "N0", "n1": "N1", "n2": "N2 (MRPN)"}
@@ -58,8 +59,8 @@ class Ablation(NamedTuple):
         return [statistics.fmean(values) for values in zip(*by_seed, strict=True)]
 
     def best_single(self, metric: str) -> str:
-        """The modality that alone has the best mean; the least where the metric is a loss."""
-        sign = -1 if metric.endswith("loss") else 1
+        """The modality that alone has the best mean: the least of a loss or an error, else the greatest."""
+        sign = -1 if minimised(metric) else 1
         return max(self.singles, key=lambda name: sign * statistics.fmean(self.values(name, metric)))
 
     def differences(self, metric: str) -> list[Pair]:
@@ -76,10 +77,12 @@ class Ablation(NamedTuple):
             for first, second in pairs
         ]
 
-    def metrics(self, name: str) -> list[str]:
-        """The fused metric of that name of every target, as ``target/fused/name``."""
+    def metrics(self, name: str | None = None) -> list[str]:
+        """The fused metric of that name of every target that has it, as ``target/fused/name``; by default its first."""
         fold = next(iter(next(iter(self.experiments.values()))[0].folds.values()))
         fused = [metric for metric in fold["metrics"] if f"/{FUSED}/" in metric]
+        if name is None:
+            return list({metric.partition("/")[0]: metric for metric in reversed(fused)}.values())[::-1]
         found = [metric for metric in fused if metric.endswith(f"/{name}")]
         if not found:
             known = sorted({metric.rpartition("/")[2] for metric in fused})
@@ -118,6 +121,8 @@ def changed(config: Config, *, branches: Sequence[str], network: str, seed: int 
     content = config.resolved()
     content["branches"] = {name: content["branches"][name] for name in branches}
     content["model"]["network"] = network
+    if network == "n0":
+        content["model"]["fallback"] = "never"  # it has no side scores
     heads = {FUSED, *(branches if network != "n0" else ())}
     content["objective"]["weights"] = {h: w for h, w in content["objective"]["weights"].items() if h in heads}
     if seed is not None:

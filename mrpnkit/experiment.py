@@ -43,13 +43,14 @@ class Experiment(NamedTuple):
     folds: dict[int, dict[str, Any]]
 
     def values(self, metric: str) -> list[float]:
-        """A test metric, ``target/head/metric``, of each fold in order.
+        """A test metric, ``target/head/metric``, of each fold in order; NaN where it could not be measured.
 
         Raises:
             RunError: no fold has the metric.
         """
         try:
-            return [fold["metrics"][metric] for fold in self.folds.values()]
+            found = [fold["metrics"][metric] for fold in self.folds.values()]
+            return [math.nan if value is None else value for value in found]
         except KeyError:
             known = ", ".join(next(iter(self.folds.values()))["metrics"]) if self.folds else "none"
             raise RunError(f"{self.folder} has no metric {metric!r}; there are: {known}.") from None

@@ -224,7 +224,7 @@ def _labels_of(corpus: Corpus, like: Corpus, target: str) -> NDArray[Any]:
     values: NDArray[Any] = corpus.targets[target]
     if values.ndim != like.targets[target].ndim or (target in corpus.classes) != (target in like.classes):
         raise InputError(
-            f"Target {target!r}: the data have another form of it (classes, several labels, numbers) than the network knows."
+            f"Target {target!r}: the data have it in another form (classes, several labels, numbers) than in training."
         )
     if target not in like.classes:
         return values

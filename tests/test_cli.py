@@ -165,7 +165,7 @@ def test_predict_writes_csv_and_json(place: Path, capsys: pytest.CaptureFixture[
     code, _, err = call(capsys, "predict", place / "run", place / "run.toml", "--out", tmp_path / "a.json")
     assert code == 0
     assert "36 samples written" in err
-    assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))[0]["class"]["emotion"] in CLASSES
+    assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))[0]["answer"]["emotion"] in CLASSES
     np.savez(tmp_path / "faces.npz", face=small_corpus().modalities["face"].steps, label=np.arange(36) % 3)
     code, out, _ = call(capsys, "predict", place / "run", tmp_path / "faces.npz", "--fold", 1)
     assert code == 0
@@ -301,7 +301,7 @@ def test_audit_by_hand() -> None:
         (["predict", "{run}", "{run}/run.json"], "is no TOML"),
         (["predict", "{run}", "{corpus}", "--out", "answers.xlsx"], "a name that ends in .csv or .json"),
         (["predict", "{run}", "{corpus}", "--out", "/nowhere/answers.csv"], "No such file or directory"),
-        (["ablate", "{toml}", "--metric", "f2"], "there are accuracy, uar, macro_f1, loss"),
+        (["ablate", "{toml}", "--metric", "f2"], "classification has accuracy, uar, macro_f1, loss"),
         (["ablate", "{toml}", "--out", "{run}"], "holds a run, not an ablation"),
         (["extract", "{toml}"], "extract needs --out FOLDER"),
         (["extract", "{toml}", "--out", "{corpus}"], "exists already"),

@@ -134,9 +134,9 @@ def predict(
     ] = None,
     folds: Folds = None,
 ) -> None:
-    """Judge samples: for each its id, and the probabilities of the fusion and of every branch.
+    """Judge samples: for each its id, the answer, and the probabilities or values of the fusion and of every branch.
 
-    Probabilities are the mean over the networks of the folds. A sample, or all of the data, may lack a modality: the
+    They are the mean over the networks of the folds. A sample, or all of the data, may lack a modality: the
     fusion answers with what is left, and the branch that is missing stays empty.
 
     Examples:
@@ -166,7 +166,10 @@ def ablate(
         typer.Option("--out", help="Folder; default: runs/NAME-ablation of RUN.TOML.", show_default=False),
     ] = None,
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="How many, from training.seed on.")] = 1,
-    metric: Annotated[str, typer.Option("--metric", help="Of the fusion: what the table shows.")] = "accuracy",
+    metric: Annotated[
+        str | None,
+        typer.Option("--metric", help="Of the fusion: what the tables show; default: each target's first."),
+    ] = None,
     cpu: Cpu = False,
 ) -> None:
     """Compare every modality alone with N0, N1 and N2: equal budget, the same folds and seeds.
@@ -182,12 +185,12 @@ def ablate(
     from mrpnkit.ablation import check_folder, run_ablation
     from mrpnkit.cli.tables import ablation_tables
     from mrpnkit.runs import is_first_process
-    from mrpnkit.targets import Classification
+    from mrpnkit.targets import KINDS
 
-    if metric not in Classification.metric_names:
-        raise InputError(
-            f"--metric {metric}: there is no such metric; there are {', '.join(Classification.metric_names)}."
-        )
+    known = {kind: target.metric_names for kind, target in KINDS.items()}
+    if metric is not None and not any(metric in names for names in known.values()):
+        listed = "; ".join(f"{kind} has {', '.join(names)}" for kind, names in known.items())
+        raise InputError(f"--metric {metric}: there is no such metric; {listed}.")
     chosen, base = config_of(config, changes)
     folder = out or Path("runs") / f"{config.stem}-ablation"
     check_folder(folder)

@@ -14,21 +14,20 @@ if TYPE_CHECKING:
     from mrpnkit.cost import Part, StepCost
     from mrpnkit.experiment import Experiment
 
-METRIC = "accuracy"
-
 
 def folds_table(experiment: "Experiment", target: str, *, title: str | None = None) -> "Table":
-    """A row a fold with the accuracy of fusion and branches, then their mean ± standard deviation."""
+    """A row a fold with the target's first metric of fusion and branches, then their mean ± standard deviation."""
     summary = experiment.summary()
-    heads = [m.split("/")[1] for m in summary if m.startswith(f"{target}/") and m.endswith(f"/{METRIC}")]
+    name = next(metric for metric in summary if metric.startswith(f"{target}/")).rpartition("/")[2]
+    heads = [m.split("/")[1] for m in summary if m.startswith(f"{target}/") and m.endswith(f"/{name}")]
     rows = []
     for number, fold in experiment.folds.items():
-        cells = [_number(fold["metrics"][f"{target}/{head}/{METRIC}"]) for head in heads]
+        cells = [_number(fold["metrics"][f"{target}/{head}/{name}"]) for head in heads]
         rows.append([str(number), fold["name"], str(fold["selected_epoch"]), *cells])
     if len(rows) > 1:
-        rows.append(["", "mean ± sd", "", *(_spread(summary[f"{target}/{head}/{METRIC}"]) for head in heads)])
+        rows.append(["", "mean ± sd", "", *(_spread(summary[f"{target}/{head}/{name}"]) for head in heads)])
     shown = title or f"{target} on the test parts"
-    return table(f"{shown}: {METRIC}", ("fold", "tests", "epoch", *heads), rows, left=2)
+    return table(f"{shown}: {name}", ("fold", "tests", "epoch", *heads), rows, left=2)
 
 
 def ablation_tables(ablation: "Ablation", metric: str) -> "list[Table]":

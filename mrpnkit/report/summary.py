@@ -102,7 +102,7 @@ def as_text(summary: Summary, figures: list[Path]) -> str:
 
 
 def draw_curves(summary: Summary, folder: Path) -> list[Path]:
-    """Losses over epochs, and validation accuracy of each head where there is one; a thin line a fold."""
+    """Losses over epochs, and the first validation metric of every target for each head; a thin line a fold."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -112,9 +112,11 @@ def draw_curves(summary: Summary, folder: Path) -> list[Path]:
     written = []
     validated = [report for reports in summary.curves.values() for report in reports if report["validation"]]
     series = {"loss": ["loss"]}
+    first: dict[str, str] = {}
     for metric in validated[0]["validation"] if validated else ():
-        if metric.endswith("/accuracy"):
-            series.setdefault(f"{metric.split('/')[0]}_accuracy", []).append(metric)
+        target, name = metric.partition("/")[0], metric.rpartition("/")[2]
+        if "/" in metric and first.setdefault(target, name) == name:
+            series.setdefault(f"{target}_{name}", []).append(metric)
     for name, metrics in series.items():
         canvas = Canvas(figsize=(6.4, 4.0), layout="constrained")
         axes = canvas.subplots()
