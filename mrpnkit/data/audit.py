@@ -3,7 +3,7 @@
 import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -127,15 +127,12 @@ def _groups(corpus: Corpus, folds: Mapping[int, Fold], group: str | None, stratu
 
 
 def _classes(corpus: Corpus, number: int, fold: Fold, target: str) -> list[Finding]:
-    if target not in corpus.classes:
-        return []
-    names, labels, found = corpus.classes[target], corpus.targets[target], []
-    everywhere = {label for label in labels.tolist() if label >= 0}
+    names, labels, found = corpus.classes.get(target, []), corpus.targets[target], []
+    everywhere = _occurring(labels)
     for part in PARTS:
         rows: NDArray[np.int64] = getattr(fold, part)
-        there = {label for label in labels[rows].tolist() if label >= 0}
-        lacking = [names[label] for label in sorted(everywhere - there)]
-        if len(rows) and not there:
+        lacking = [names[label] for label in sorted(everywhere - _occurring(labels[rows]))]
+        if len(rows) and not _labelled(labels[rows]):
             severity: Literal["problem", "note"] = "note" if part == "validation" else "problem"
             found.append(Finding(severity, f"No sample of the {part} part of fold {number} has a label of {target!r}."))
         elif lacking and len(rows):
@@ -148,11 +145,24 @@ def _classes(corpus: Corpus, number: int, fold: Fold, target: str) -> list[Findi
 def _empty_classes(corpus: Corpus, targets: Sequence[str]) -> list[Finding]:
     found = []
     for target in targets:
-        names, labels = corpus.classes.get(target, []), set(corpus.targets[target].tolist())
-        never = [name for label, name in enumerate(names) if label not in labels]
+        names, occurring = corpus.classes.get(target, []), _occurring(corpus.targets[target])
+        never = [name for label, name in enumerate(names) if label not in occurring]
         if never:
             found.append(Finding("note", f"No sample at all has {_some(never)} of {target!r}."))
     return found
+
+
+def _occurring(labels: NDArray[Any]) -> set[int]:
+    """The classes that samples have, or the labels that hold for one; of values, none."""
+    if labels.dtype.kind == "f":
+        return set()
+    if labels.ndim == 2:
+        return set(np.flatnonzero((labels == 1).any(axis=0)).tolist())
+    return {label for label in labels.tolist() if label >= 0}
+
+
+def _labelled(labels: NDArray[Any]) -> bool:
+    return bool((~np.isnan(labels)).any() if labels.dtype.kind == "f" else (labels >= 0).any())
 
 
 def _duplicates(corpus: Corpus, folds: Mapping[int, Fold], modalities: Sequence[str]) -> list[Finding]:
