@@ -1,0 +1,94 @@
+"""The table and the figure of the multi-view benchmark, with published figures beside ours."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks._multiview_data import SETS
+from mrpnkit.report import Figure
+
+PUBLISHED_PROTOCOL = (
+    "Published: Table 3 of FUML (ICML 2025), random 80/20 splits, ten seeds, the best epoch on the test set, conflicts "
+    "by RCML's recipe. Not our protocol: nothing of ours was selected on test samples."
+)
+PUBLISHED: Mapping[str, Mapping[str, tuple[float, float]]] = {
+    "TMC": {"handwritten": (0.9851, 0.9276), "scene15": (0.6771, 0.4227), "landuse21": (0.3169, 0.1967)},
+    "ETMC": {"handwritten": (0.9875, 0.9385), "scene15": (0.7161, 0.5690), "landuse21": (0.4352, 0.3605)},
+    "QMF": {"handwritten": (0.9872, 0.9752), "scene15": (0.6858, 0.5953), "landuse21": (0.4786, 0.4017)},
+    "ECML": {"handwritten": (0.9872, 0.9452), "scene15": (0.7619, 0.5697), "landuse21": (0.6010, 0.5031)},
+    "FUML": {"handwritten": (0.9920, 0.9878), "scene15": (0.7941, 0.7271), "landuse21": (0.7671, 0.6914)},
+}
+"""Accuracy on normal and on conflicting views."""
+ROSMAP_PUBLISHED = {"concatenated network": 0.755, "MOGONET": 0.815}
+"""Accuracy of the fixed split in the table of MOGONET (Wang et al. 2021), without conflicting views."""
+DRAWN = (
+    "best_view", "n0", "n1", "n2", "n2_sum_of_softmax", "n1_witnesses", "n2_witnesses", "n2_modality_dropout_witnesses",
+    "gmu", "film", "lmf", "mbt", "late_mean", "tmc", "uncertainty", "ogm_ge", "pmr", "mmpareto",
+)  # fmt: skip
+"""What the figure shows; the table has everything."""
+
+
+def print_table(figures: Mapping[str, Figure], methods: Sequence[str], sets: Sequence[str] = SETS) -> None:
+    """Per cent, mean over seeds, normal → conflicting; published figures below, apart."""
+    table = Table(title="accuracy in per cent, normal → conflicting views, mean (± of normal) over seeds")
+    table.add_column("method")
+    for name in sets:
+        table.add_column(name, justify="right")
+    for method in methods:
+        table.add_row(method, *(_cell(figures, name, method) for name in sets))
+    table.add_section()
+    for method, values in PUBLISHED.items():
+        cells = [f"{100 * values[n][0]:.1f} → {100 * values[n][1]:.1f}" if n in values else "" for n in sets]
+        table.add_row(f"{method}, published", *cells)
+    for method, value in ROSMAP_PUBLISHED.items():
+        table.add_row(f"{method}, published", *(f"{100 * value:.1f}" if n == "rosmap" else "" for n in sets))
+    console = Console(width=132)
+    console.print(table)
+    console.print(PUBLISHED_PROTOCOL)
+
+
+def _cell(figures: Mapping[str, Figure], name: str, method: str) -> str:
+    normal, other = (figures.get(f"{name}/{condition}/{method}") for condition in ("normal", "conflicting"))
+    if normal is None or other is None:
+        return ""
+    spread = f" ±{100 * normal.spread:.1f}" if normal.spread is not None else ""
+    return f"{100 * normal.value:.1f}{spread} → {100 * other.value:.1f}"
+
+
+def draw(figures: Mapping[str, Figure], path: Path, sets: Sequence[str] = SETS) -> Path:
+    """A panel a set: for each method a full dot for normal and an open one for conflicting views."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib.figure import Figure as Canvas
+
+    canvas = Canvas(figsize=(11.0, 6.6), layout="constrained")
+    panels = canvas.subplots(1, len(sets), sharey=True, squeeze=False)[0]
+    rows = [*DRAWN, *(f"{name} (published)" for name in PUBLISHED)]
+    for panel, name in zip(panels, sets, strict=True):
+        for place, row in enumerate(rows):
+            if row in DRAWN:
+                pair = [figures.get(f"{name}/{condition}/{row}") for condition in ("normal", "conflicting")]
+                values = [figure.value for figure in pair if figure is not None]
+                colour = "C1" if "witnesses" in row else "C0"
+            else:
+                values = list(PUBLISHED[row.removesuffix(" (published)")].get(name, ()))
+                colour = "0.55"
+            if len(values) != 2:
+                continue
+            panel.plot([100 * value for value in values], [place, place], color=colour, linewidth=1.2)
+            panel.plot(100 * values[0], place, "o", color=colour, markersize=5)
+            panel.plot(100 * values[1], place, "o", color=colour, markerfacecolor="white", markersize=5)
+        panel.set_title(name)
+        panel.set_xlabel("accuracy, %")
+        panel.grid(axis="x", alpha=0.3)
+    panels[0].set_yticks(range(len(rows)), [row.replace("_", " ") for row in rows])
+    panels[0].invert_yaxis()
+    canvas.suptitle(
+        "Full dots: test samples as they are; open dots: conflicting views. Orange: the witnesses' decision."
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    canvas.savefig(path, dpi=150)
+    return path

@@ -1,0 +1,174 @@
+"""What is compared on multi-view sets, how each is trained, and what it decides."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from benchmarks._multiview_data import Part, Split
+from mrpnkit import MRPN, Branch, Classification, Objective, Sequences
+from mrpnkit.aggregators import Last
+from mrpnkit.balancing import OGMGE, PMR, Fixed, GradientBlending, MMPareto, Uncertainty
+from mrpnkit.data import Augmentation, CorpusDataset, ModalityDropout, loader
+from mrpnkit.extractors import MLP
+from mrpnkit.fusions import FUSIONS, Witnesses
+from mrpnkit.mrpn import Network
+from mrpnkit.train import Trainer
+
+RECIPE: Mapping[str, Any] = {
+    "branch": "two layers of Dense, batch norm, ReLU, Dropout",
+    "width": 64,
+    "branch_dropout": 0.1,
+    "hidden": 128,
+    "dropout": 0.0,
+    "batch_size": 256,
+    "epochs": 25,
+    "optimizer": "AdamW",
+    "learning_rate": 1e-2,
+    "weight_decay": 1e-2,
+    "schedule": "one cycle, warm-up 0.2",
+    "weights": "of the last epoch",
+}
+"""One for all sets and methods; chosen on validation parts, as docs/multiview.md tells."""
+DOUBT, MODALITY_DROPOUT = 0.3, 0.2
+SMALL_EPOCHS = 2
+
+
+class Method(NamedTuple):
+    """A network, its fusion, what balances its losses, and the share of modalities that training leaves out.
+
+    ``decisions`` are the names under which what it decides is reported, several where one training serves them all.
+    """
+
+    network: Network
+    fusion: str
+    options: Mapping[str, Any] = {}
+    balancer: Callable[[Sequence[str]], Any] | None = None
+    modality_dropout: float = 0.0
+    holds_out: bool = False
+    decisions: Sequence[str] = ()
+
+
+def _swapped(name: str, **options: Any) -> Method:
+    """N2 with another fusion in the place of the paper's."""
+    return Method("n2", name, options)
+
+
+def _balanced(balancer: Callable[[Sequence[str]], Any], *, holds_out: bool = False) -> Method:
+    """N2 with another way to join its losses."""
+    return Method("n2", "concat", balancer=balancer, holds_out=holds_out)
+
+
+METHODS: Mapping[str, Method] = {
+    "n0": Method("n0", "concat"),
+    "n1": Method("n1", "witnesses", {"doubt": DOUBT}, decisions=("n1", "n1_sum_of_softmax", "n1_witnesses")),
+    "n2": Method("n2", "witnesses", {"doubt": DOUBT}, decisions=("n2", "n2_sum_of_softmax", "n2_witnesses")),
+    "modality_dropout": Method(
+        "n2",
+        "witnesses",
+        {"doubt": DOUBT},
+        modality_dropout=MODALITY_DROPOUT,
+        decisions=("n2_modality_dropout", "n2_modality_dropout_sum_of_softmax", "n2_modality_dropout_witnesses"),
+    ),
+    "sum": _swapped("sum"),
+    "weighted": _swapped("weighted"),
+    "gmu": _swapped("gmu"),
+    "film": _swapped("film"),
+    "tfn": _swapped("tfn"),
+    "lmf": _swapped("lmf"),
+    "mult": _swapped("mult", width=16, layers=1, heads=2),
+    "mbt": _swapped("mbt", width=64, layers=2),
+    "late_mean": _swapped("late", rule="mean"),
+    "late_product": _swapped("late", rule="product"),
+    "late_weighted": _swapped("late", rule="weighted"),
+    "tmc": Method("n0", "tmc", {"annealing": 10}),
+    "fixed": _balanced(lambda views: Fixed(weights=dict.fromkeys(views, 1 / len(views)))),
+    "uncertainty": _balanced(lambda views: Uncertainty()),
+    "gradient_blending": _balanced(lambda views: GradientBlending(), holds_out=True),
+    "ogm_ge": _balanced(lambda views: OGMGE()),
+    "pmr": _balanced(lambda views: PMR()),
+    "mmpareto": _balanced(lambda views: MMPareto()),
+}
+"""By name; single views come on top, as ``only_VIEW``."""
+
+
+def accuracies(split: Split, name: str, seed: int, *, small: bool = False) -> dict[str, dict[str, float]]:
+    """Trains a method, or a single view, and gives for each of its decisions the accuracy, normal and conflicting."""
+    views = [name.removeprefix("only_")] if name.startswith("only_") else list(split.train.views)
+    method = METHODS[name] if name in METHODS else Method("n0", "concat")
+    model = trained(split, views, method, seed, epochs=SMALL_EPOCHS if small else int(RECIPE["epochs"]))
+    found: dict[str, dict[str, float]] = {}
+    for condition in ("normal", "conflicting"):
+        part: Part = getattr(split, condition)
+        for decision, probabilities in decided(model, part, views, method.decisions or (name,)).items():
+            right = probabilities.argmax(1).numpy() == part.labels
+            found.setdefault(decision, {})[condition] = float(right.mean())
+    return found
+
+
+def trained(split: Split, views: Sequence[str], method: Method, seed: int, *, epochs: int) -> MRPN:
+    """A model after all epochs; nothing is selected on the way."""
+    torch.manual_seed(seed)
+    corpus = split.train.corpus(split.classes)
+    targets, width = {"label": Classification(split.classes)}, int(RECIPE["width"])
+    facts: dict[str, Any] = {"features": [width] * len(views), "targets": {"label": split.classes}}
+    if "sequences" in getattr(FUSIONS[method.fusion], "reads", ()):
+        facts["sequences"] = [width] * len(views)
+    fusion: nn.Module = FUSIONS[method.fusion](
+        **facts, hidden=RECIPE["hidden"], dropout=RECIPE["dropout"], **method.options
+    )
+    branches = {
+        view: Branch(
+            MLP(corpus.features(view), hidden=[width, width], dropout=float(RECIPE["branch_dropout"])), Last(width)
+        )
+        for view in views
+    }
+    model = MRPN(branches, {"label": split.classes}, network=method.network, fusion=fusion)
+    objective = Objective(
+        targets,
+        balancer=method.balancer(views) if method.balancer is not None else None,
+        criterion=getattr(fusion, "criterion", None),
+    )
+    rows = np.random.default_rng(seed).permutation(len(corpus))
+    held = len(rows) // 10 if method.holds_out else 0
+    dropout = ModalityDropout(dict.fromkeys(views, method.modality_dropout)) if method.modality_dropout else None
+    size = int(RECIPE["batch_size"])
+    batches = loader(
+        CorpusDataset(corpus, rows[held:], modalities=views, augmentation=Augmentation(dropout=dropout), seed=seed),
+        size,
+        shuffle_seed=seed,
+    )
+    optimizer = torch.optim.AdamW(
+        model.parameters(), float(RECIPE["learning_rate"]), weight_decay=float(RECIPE["weight_decay"]), fused=True
+    )
+    trainer = Trainer(
+        model,
+        objective,
+        batches,
+        loader(CorpusDataset(corpus, rows[:held], modalities=views), size) if held else None,
+        optimizer=optimizer,
+        scheduler=torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, float(RECIPE["learning_rate"]), total_steps=len(batches) * epochs, pct_start=0.2
+        ),
+        epochs=epochs,
+        cpu=True,
+    )
+    trainer.fit(keep="last")
+    return model.eval()
+
+
+@torch.no_grad()
+def decided(model: MRPN, part: Part, views: Sequence[str], names: Sequence[str]) -> dict[str, Tensor]:
+    """Probabilities (n, C), or what is in their place, of each decision that the model's scores allow."""
+    inputs = {view: Sequences.vectors(torch.from_numpy(part.views[view])) for view in views}
+    if not isinstance(model.fusion, Witnesses):
+        return {names[0]: model(inputs).fused["label"]}
+    features = model.features(inputs)
+    fused = torch.softmax(
+        model.fusion.concat([features.corrected[v] for v in views], [None] * len(views))["label"], dim=1
+    )
+    output = model.score(features, sides=True)
+    sides = torch.stack([torch.softmax(scores["label"], dim=1) for scores in output.branches.values()])
+    return dict(zip(names, (fused, fused + sides.sum(0), output.fused["label"]), strict=True))
