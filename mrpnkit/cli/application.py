@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 import typer
 
-from mrpnkit.cli import looking, measuring, running
+from mrpnkit.cli import looking, measuring, missing, running
 from mrpnkit.cli.screen import complain
 from mrpnkit.errors import MrpnkitError, TrainingError
 
@@ -39,6 +39,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     looking.describe,
     measuring.check,
     measuring.report,
+    missing.robustness,
 )
 for command in COMMANDS:
     app.command(command.__name__.rstrip("_"))(command)

@@ -78,6 +78,18 @@ def lengths_of(given: Sequence[str] | None) -> dict[str, int]:
     return found
 
 
+def rates_of(given: str) -> list[float]:
+    """Numbers with commas between.
+
+    Raises:
+        InputError: another form.
+    """
+    try:
+        return [float(text) for text in given.split(",")]
+    except ValueError:
+        raise InputError(f"--rates {given!r}: expected numbers with commas between, such as 0,0.25,0.5.") from None
+
+
 def numbers_of(given: Sequence[int] | None, known: Sequence[int], folder: Path) -> list[int]:
     """The folds that were asked for, or all known ones.
 

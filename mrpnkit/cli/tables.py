@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from mrpnkit.ablation import Ablation
     from mrpnkit.cost import Part, StepCost
     from mrpnkit.experiment import Experiment
+    from mrpnkit.robustness import Robustness
 
 
 def folds_table(experiment: "Experiment", target: str, *, title: str | None = None) -> "Table":
@@ -49,6 +50,19 @@ def ablation_tables(ablation: "Ablation", metric: str) -> "list[Table]":
     return [
         table(metric, ("network", *folds, "mean ± sd"), rows),
         table("Paired differences over folds", columns, differences),
+    ]
+
+
+def robustness_tables(found: "Robustness", metric: str) -> "list[Table]":
+    """A row a subset of the modalities, and a row a rate of missing ones: mean ± standard deviation over folds."""
+    subsets = [
+        [" + ".join(subset), str(sum(found.judged[subset].values())), _spread(figure)]
+        for subset, figure in found.summary(found.subsets, metric).items()
+    ]
+    rates = [[f"{rate:g}", _spread(figure)] for rate, figure in found.summary(found.rates, metric).items()]
+    return [
+        table(f"{metric} with these modalities alone", ("modalities", "samples", "mean ± sd"), subsets),
+        table(f"{metric} with modalities missing at random", ("rate", "mean ± sd"), rates),
     ]
 
 

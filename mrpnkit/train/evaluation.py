@@ -1,6 +1,6 @@
 """Evaluation: the scores of the fusion and of every branch over a data set, and their metrics."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple, cast
 
@@ -9,7 +9,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from mrpnkit.data import Batch, Loader
+from mrpnkit.data import Batch
 from mrpnkit.mrpn import FUSED, MRPNOutput
 from mrpnkit.objective import Objective
 from mrpnkit.targets import Classification
@@ -59,7 +59,7 @@ class Evaluation(NamedTuple):
 @torch.no_grad()
 def evaluate(
     model: nn.Module,
-    batches: Loader,
+    batches: Iterable[Batch],
     objective: Objective,
     *,
     accelerator: Accelerator | None = None,
@@ -76,7 +76,7 @@ def evaluate(
     collected: list[tuple[Tensor, dict[str, Tensor], MRPNOutput]] = []
     try:
         for batch in batches:
-            rows, inputs, labels = cast(Batch, batch if accelerator is not None else _moved(batch, device))
+            rows, inputs, labels = batch if accelerator is not None else _moved(batch, device)
             with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
                 output = model(inputs, sides=True)
             size = len(rows)
