@@ -69,7 +69,7 @@ class Settings:
     """
 
     architecture: str = "resnet18"
-    hop: int = 160
+    hop: int = 320
     bands: int = 64
     scale: Literal["log", "mel"] = "mel"
     epochs: int = 6
