@@ -23,14 +23,15 @@ def iou(one: Boxes, other: Boxes) -> Boxes:
     """
     width = np.minimum(one[..., 2], other[..., 2]) - np.maximum(one[..., 0], other[..., 0])
     height = np.minimum(one[..., 3], other[..., 3]) - np.maximum(one[..., 1], other[..., 1])
-    shared = width.clip(0) * height.clip(0)
+    shared = np.asarray(width.clip(0) * height.clip(0), dtype=np.float64)
     union = area(one) + area(other) - shared
     return np.asarray(np.divide(shared, union, out=np.zeros_like(shared), where=union > 0))
 
 
 def area(boxes: Boxes) -> Boxes:
     """Width times height; 0 where a box has turned inside out."""
-    return np.asarray((boxes[..., 2] - boxes[..., 0]).clip(0) * (boxes[..., 3] - boxes[..., 1]).clip(0))
+    sides = (boxes[..., 2:] - boxes[..., :2]).clip(0)
+    return np.asarray(sides[..., 0] * sides[..., 1], dtype=np.float64)
 
 
 def as_shapes(boxes: Boxes) -> Boxes:
