@@ -51,12 +51,14 @@ class Multiplicative(nn.Module):
         check_counts(self, {"inner": inner, "width": width})
         check_dropout(self, dropout)
         self.dense = nn.ModuleList(nn.Linear(n, inner) for n in features)
-        self.interaction = nn.Bilinear(inner, inner, width)
-        self.linear = nn.Linear(2 * inner, width, bias=False)
+        self.width = width
+        self.interaction = nn.Linear(inner, width * inner, bias=False)  # nn.Bilinear does not run under autocast
+        self.linear = nn.Linear(2 * inner, width)
         self.scoring = scorings(width, targets, hidden=hidden, dropout=dropout)
 
     def forward(self, features: Sequence[Tensor], present: Sequence[Present]) -> dict[str, Tensor]:
         """Two tensors (B, D_m) and two masks (B,) or None → for each target its scores (B, C)."""
         x, z = (kept(dense(g), mask) for dense, g, mask in zip(self.dense, features, present, strict=True))
-        joint = self.interaction(x, z) + self.linear(torch.cat([x, z], dim=1))
+        maps = self.interaction(x).unflatten(1, (self.width, z.shape[1]))  # xᵀ · 𝕎: the map that z is read with
+        joint = (maps * z[:, None, :]).sum(2) + self.linear(torch.cat([x, z], dim=1))
         return {target: scoring(joint) for target, scoring in self.scoring.items()}

@@ -1,9 +1,6 @@
-"""What is asked of an extractor and of an aggregator, as checks that a plugin's own tests can run.
+"""Checks of extractors and aggregators, and of the configuration of any part.
 
-Our tests run them over everything that is registered. They raise AssertionError with a text that says which demand is
-not met, and for which lengths and mode. They work on a CPU, on small random batches, and leave the global random state
-as it was. Steps are vectors, unless an extractor's test makes others. That a part can be configured, whatever its kind,
-is a check of its own.
+Steps are vectors, unless an extractor's test makes others.
 """
 
 import copy
