@@ -344,8 +344,9 @@ def figure(
     from mrpnkit.errors import InputError
 
     console = Console(highlight=False)
-    if number not in FIGURES:
-        raise InputError(f"There is no figure {number} to draw; there are {', '.join(map(str, FIGURES))}.")
+    known = sorted([5, *FIGURES])
+    if number not in known:
+        raise InputError(f"There is no figure {number} to draw; there are {', '.join(map(str, known))}.")
     target = path or out / "figures" / f"figure{number:02d}.png"
     if number == 5:
         from examples.aver.paper.embedding import draw_embedding

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from examples.aver import job as landmark_jobs
 from examples.aver.figures import STYLE
+from examples.aver.paper.figures import save
 from examples.aver.paper.job import KIND, evaluation_batches, make_model, open_job
 from examples.aver.recipe import TARGET, build_model
 from mrpnkit import MRPN
@@ -95,8 +96,7 @@ def draw_embedding(run: Path, path: Path, *, part: Part = "test", seed: int = 0)
         drawing.legend(handles, names, loc="outside right center", markerscale=1.8, title="emotion")
         drawing.suptitle(found.about, fontsize=8, color="#555555")
         path.parent.mkdir(parents=True, exist_ok=True)
-        drawing.savefig(path)
-    return path
+        return save(drawing, path)
 
 
 def _opened(run: Path, part: Part) -> tuple[MRPN, Loader, Corpus, str]:

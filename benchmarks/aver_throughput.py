@@ -1,0 +1,263 @@
+"""What the paper's full system costs: clips a second, memory, and how long the network waits for the loader.
+
+Claim: training on whole clips of 224×224 frames and 256×250 segments of sound (ResNet-18 twice, N2, LSTM or
+Transformer) goes at the measured rate on the machine that the result names; bfloat16 with channels_last is at least
+1.5 times as fast as float32 where the processor knows bfloat16; and gradient checkpointing needs less memory. On a GPU
+the share of the measured peak of matrix products is told, too.
+
+Frames and sound are noise: speed does not depend on what they show. Everything that a training does is there: reading
+from disk, augmentation (VA, T), forward, N+1 losses, backward, clipping, AdamW. Each way runs in a process of its own.
+
+    python -m benchmarks.aver_throughput [--small] [--threads N]
+"""
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from examples.aver.paper.job import PaperJob, make_paper_trainer
+from examples.aver.paper.options import Aggregator, Options, Schedule, System
+from examples.aver.paper.system import Shape
+from mrpnkit import MRPN
+from mrpnkit.data import Corpus, CorpusWriter, Fold
+from mrpnkit.report import Figure, print_figures, write_result
+
+RESULT = Path(__file__).parent / "results" / "aver_throughput.json"
+FPS, RATE = 29.97, 16000.0
+EMOTIONS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is measured: side of a frame, seconds of a clip, clips of a batch, steps after those that warm up."""
+
+    side: int
+    seconds: float
+    batch: int
+    steps: int
+    warm_up: int
+    cnn: str
+    bands: int
+    hop: int
+
+
+SMALL = Size(side=32, seconds=1.2, batch=2, steps=1, warm_up=1, cnn="test_resnet", bands=32, hop=640)
+CPU = Size(side=224, seconds=1.6, batch=2, steps=2, warm_up=1, cnn="resnet18", bands=256, hop=64)
+GPU = Size(side=224, seconds=3.5, batch=16, steps=20, warm_up=5, cnn="resnet18", bands=256, hop=64)
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to run the system."""
+
+    aggregator: Aggregator
+    precision: str
+    compiled: bool
+    checkpointing: bool = False
+
+    @property
+    def name(self) -> str:
+        """Such as ``lstm/bfloat16/compiled``."""
+        how = "compiled" if self.compiled else "checkpointing" if self.checkpointing else "eager"
+        return f"{self.aggregator}/{self.precision}/{how}"
+
+
+def ways(*, small: bool) -> list[Way]:
+    """All that are measured: both aggregators and precisions, compiled or not, and checkpointing once."""
+    if small:
+        return [Way("lstm", "float32", compiled=False), Way("transformer", "bfloat16", compiled=False)]
+    aggregators: tuple[Aggregator, ...] = ("lstm", "transformer")
+    eager = [Way(a, p, compiled=False) for a in aggregators for p in ("float32", "bfloat16")]
+    compiled = [Way(a, p, compiled=True) for a in aggregators for p in ("float32", "bfloat16")]
+    return [*eager, Way("lstm", "bfloat16", compiled=False, checkpointing=True), *compiled]
+
+
+def make_corpus(folder: Path, size: Size, clips: int) -> Path:
+    """Noise: 24 pretended actors at most, every emotion by each, written as a corpus is."""
+    generator = np.random.default_rng(0)
+    rates = {"video": FPS, "audio": RATE}
+    frames, samples = round(size.seconds * FPS), round(size.seconds * RATE)
+    with CorpusWriter(folder, classes={"emotion": EMOTIONS}, rates=rates) as writer:
+        for row in range(clips):
+            video = generator.integers(0, 256, (frames, size.side, size.side, 3), dtype=np.uint8)
+            audio = generator.standard_normal(samples).astype(np.float32)
+            groups = {"actor": str(row % 3), "sex": "male"}
+            writer.add(str(row), {"video": video, "audio": audio}, {"emotion": EMOTIONS[row % 8]}, groups)
+    return folder
+
+
+def measure(way: Way, size: Size, corpus: Path, threads: int, readers: int) -> dict[str, Any]:
+    """Trains some steps in one way; seconds of each step and of waiting, memory, and FLOPs of a clip where eager."""
+    torch.set_num_threads(threads)
+    precision: Any = way.precision
+    half = way.precision == "bfloat16"
+    system = System(cnn=size.cnn, precision=precision, channels_last=half, checkpointing=way.checkpointing,
+                    bands=size.bands, hop=size.hop)  # fmt: skip
+    # Whole clips (NT), so that every step has as many frames; slicing only makes a step cheaper.
+    job = PaperJob(corpus, corpus.parent, "n2", 0, 3, options=Options(time="NT", aggregator=way.aggregator),
+                   system=system, schedule=Schedule(batch_size=size.batch, workers=readers))  # fmt: skip
+    opened = Corpus.open(corpus)
+    rows = np.arange(len(opened))
+    fold = Fold(rows, rows[:2], rows[:2], (), ())  # all clips train; nothing is validated or tested here
+    trainer, _ = make_paper_trainer(job, opened, fold, Shape.of(opened), written=False)
+    model = trainer.plain_model
+    cuda = trainer.accelerator.device.type == "cuda"
+    if way.compiled:
+        _compile(model)
+    model.train()
+    steps, waits, processor, flops = [], [], [], 0.0
+    ticks, start = time.process_time(), time.perf_counter()
+    # The loader reads one batch ahead, while the step before is called; so there is one batch more than steps.
+    for number, batch in zip(range(size.warm_up + size.steps), trainer.batches, strict=False):
+        waited = time.perf_counter() - start
+        if number == 0 and not way.compiled and not way.checkpointing:
+            with FlopCounterMode(display=False) as counter:
+                trainer._step(batch)
+            flops = counter.get_total_flops() / len(batch.rows)
+        else:
+            trainer._step(batch)
+        if cuda:
+            torch.cuda.synchronize()
+        if number >= size.warm_up:
+            steps.append(time.perf_counter() - start)
+            waits.append(waited)
+            processor.append(time.process_time() - ticks)
+        elif cuda:
+            torch.cuda.reset_peak_memory_stats()
+        ticks, start = time.process_time(), time.perf_counter()
+    peak = torch.cuda.max_memory_allocated() if cuda else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return {
+        "way": way.name,
+        "device": torch.cuda.get_device_name() if cuda else "cpu",
+        "step_seconds": steps,
+        "wait_seconds": waits,
+        "processor_seconds": processor,
+        "peak_gib": peak / 2**30,
+        "gflop_per_clip": flops / 1e9,
+    }
+
+
+def matmul_peak(dtype: torch.dtype) -> float:
+    """TFLOP/s of large square matrix products on the GPU, the best of several."""
+    side, best = 8192, 0.0
+    left, right = (torch.randn(side, side, device="cuda", dtype=dtype) for _ in range(2))
+    for _ in range(10):
+        torch.cuda.synchronize()
+        start = time.perf_counter()
+        for _ in range(5):
+            left @ right
+        torch.cuda.synchronize()
+        best = max(best, 5 * 2 * side**3 / (time.perf_counter() - start) / 1e12)
+    return best
+
+
+def figures_of(found: Sequence[dict[str, Any]], size: Size, peaks: dict[str, float]) -> dict[str, Figure]:
+    """Clips a second by the clock and by the processor's time, memory, share of waiting, share of the peak."""
+    figures: dict[str, Figure] = {}
+    flops = {one["way"].split("/")[0]: one["gflop_per_clip"] for one in found if one["gflop_per_clip"]}
+    for one in found:
+        name = one["way"]
+        rates = [size.batch / seconds for seconds in one["step_seconds"]]
+        figures[f"{name}/clips_per_second"] = Figure.mean(rates, "clips/s")
+        if one["device"] == "cpu":
+            busy = [size.batch / seconds for seconds in one["processor_seconds"]]
+            figures[f"{name}/clips_per_processor_second"] = Figure.mean(busy, "clips/s")
+        shares = [w / s for w, s in zip(one["wait_seconds"], one["step_seconds"], strict=True)]
+        figures[f"{name}/loader_wait"] = Figure.mean(shares, "fraction of a step")
+        figures[f"{name}/peak_memory"] = Figure(one["peak_gib"], "GiB")
+        aggregator, precision = name.split("/")[:2]
+        if precision in peaks and aggregator in flops:
+            reached = flops[aggregator] * statistics.fmean(rates) / 1e3
+            figures[f"{name}/share_of_matmul_peak"] = Figure(reached / peaks[precision], "fraction")
+    for aggregator, value in flops.items():
+        figures[f"{aggregator}/gflop_per_clip"] = Figure(value, "GFLOP")
+    for precision, value in peaks.items():
+        figures[f"matmul_peak/{precision}"] = Figure(value, "TFLOP/s")
+    return figures
+
+
+def _compile(model: torch.nn.Module) -> None:
+    """Compiles the two CNNs, which do nearly all of the work; what is ragged around them stays eager."""
+    if not isinstance(model, MRPN):
+        raise TypeError(type(model))
+    for branch in model.branches.values():
+        network: torch.nn.Module = branch.extractor.network  # type: ignore[union-attr,assignment]
+        network.compile(dynamic=False)
+
+
+def _apart(way: Way, size: Size, corpus: Path, threads: int, readers: int) -> dict[str, Any]:
+    """:func:`measure` in a process of its own, so that its memory is its own."""
+    given = json.dumps([asdict(way), asdict(size), str(corpus), threads, readers])
+    command = [sys.executable, "-m", "benchmarks.aver_throughput", "--one", given]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def main() -> None:
+    """Measures every way and writes the result file."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--small", action="store_true", help="tiny networks and pictures; writes no result file")
+    parser.add_argument("--threads", type=int, default=None, help="of the CPU; default: all, with --small 1")
+    parser.add_argument("--readers", type=int, default=None, help="loader processes; default: 0, on a GPU up to 12")
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.one:
+        way, size, corpus, threads, readers = json.loads(arguments.one)
+        print(json.dumps(measure(Way(**way), Size(**size), Path(corpus), threads, readers)))
+        return
+    cuda = torch.cuda.is_available()
+    threads = arguments.threads or (1 if arguments.small else os.cpu_count() or 1)
+    size = SMALL if arguments.small else GPU if cuda else CPU
+    readers = arguments.readers if arguments.readers is not None else min(12, os.cpu_count() or 1) if cuda else 0
+    peaks = {"bfloat16": matmul_peak(torch.bfloat16), "float32": matmul_peak(torch.float32)} if cuda else {}
+    load = os.getloadavg()[0]
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        corpus = make_corpus(Path(folder) / "corpus", size, (size.warm_up + size.steps + 1) * size.batch)
+        for way in ways(small=arguments.small):
+            found.append(_apart(way, size, corpus, threads, readers))
+            seconds = statistics.fmean(found[-1]["step_seconds"])
+            print(f"{way.name}: {seconds:.2f} s a step, {found[-1]['peak_gib']:.1f} GiB", flush=True)
+    figures = figures_of(found, size, peaks)
+    print_figures(figures)
+    if not arguments.small:
+        write_result(
+            RESULT,
+            claim="What a training step of the paper's full system costs on this machine.",
+            config={
+                **asdict(size),
+                "network": "n2",
+                "frames_per_clip": round(size.seconds * FPS),
+                "segments_per_clip": 1 + int(np.ceil(round((size.seconds - 1) / 0.2, 6))),
+                "threads": threads,
+                "readers": readers,
+                "bfloat16": "autocast, with channels_last; float32 is contiguous",
+                "compiled": "the two CNNs, by torch.compile; compiling falls into the steps that warm up",
+                "load_average_before": round(load, 1),
+                "clock": "clips_per_second is by the clock and suffers from what else runs; clips_per_processor_second "
+                "divides by the processor time of all threads of the process, so it is the rate of one busy core",
+                "gpu": "measured" if cuda else "not measured",
+            },
+            figures=figures,
+            rows={"ways": found},
+        )
+        print(f"Result file: {RESULT}")
+
+
+if __name__ == "__main__":
+    main()
