@@ -30,7 +30,7 @@ class SpeakerRecipe:
     Args:
         architecture: a network of timm.
         hop, bands, scale: of the segments, as ``spectrogram_timm`` takes them; the branch must have the same ones. The
-            paper's are 64, 256, and not said; these make segments of 64×100, ten times cheaper than its 256×250.
+            paper's are 64, 256, and not said; these make segments of 64×50, twenty times smaller than its 256×250.
         epochs: how often every recording is read.
         masked: longest part of the bands, and of the frames, that is hidden in a training segment, as a fraction.
         memory_gib: spectrograms are kept in memory up to this size; recordings beyond it are read anew every time.
@@ -38,13 +38,13 @@ class SpeakerRecipe:
     """
 
     architecture: str = "resnet18"
-    hop: int = 160
+    hop: int = 320
     bands: int = 64
     scale: Scale = "mel"
-    epochs: int = 24
+    epochs: int = 16
     masked: float = 0.2
     memory_gib: float = 4.0
-    training: Recipe = field(default_factory=lambda: Recipe(batch_size=64, smoothing=0.05))
+    training: Recipe = field(default_factory=lambda: Recipe(batch_size=64, smoothing=0.05, averaging=0.97))
 
 
 class Recordings:

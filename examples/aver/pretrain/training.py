@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -112,8 +113,8 @@ def fit(
     device = next(network.parameters()).device
     optimizer = _optimizer(network, recipe)
     total = sum(task.steps(epoch) for epoch in range(task.epochs))
-    scheduler = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, recipe.learning_rate, total_steps=total, pct_start=recipe.warm_up
+    scheduler = torch.optim.lr_scheduler.OneCycleLR(  # of some steps at least: torch cannot rise for one alone
+        optimizer, recipe.learning_rate, total_steps=max(total, 20), pct_start=recipe.warm_up
     )
     average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.averaging), use_buffers=True)
     parts: dict[str, Any] = {"network": network, "average": average, "optimizer": optimizer, "scheduler": scheduler}
@@ -169,7 +170,7 @@ def _epoch(
             scores = network(inputs)
         loss = F.cross_entropy(scores.float(), batch.labels.to(device), label_smoothing=recipe.smoothing)
         if not torch.isfinite(loss):
-            raise TrainingError(f"The loss is {float(loss)} in epoch {epoch + 1}; try a smaller learning rate.")
+            raise TrainingError(f"The loss is {float(loss.detach())} in epoch {epoch + 1}; try a smaller learning rate.")
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
@@ -200,7 +201,7 @@ def _resumed(path: Path, parts: Mapping[str, Any], settings: Mapping[str, Any]) 
         return []
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, ValueError, EOFError) as error:
+    except (OSError, RuntimeError, ValueError, EOFError, UnpicklingError) as error:
         raise RunError(f"{path} cannot be read: {error}. Remove it to train from the start.") from error
     differing = sorted(key for key in settings if state["settings"].get(key) != settings[key])
     if differing:
