@@ -19,13 +19,13 @@ from mrpnkit.train import Trainer
 
 RECIPE: Mapping[str, Any] = {
     "branch": "two layers of Dense, batch norm, ReLU, Dropout",
-    "width": 64,
-    "branch_dropout": 0.1,
+    "width": 128,
+    "branch_dropout": 0.3,
     "hidden": 128,
     "dropout": 0.0,
-    "batch_size": 256,
+    "batch_size": 128,
     "epochs": 25,
-    "optimizer": "AdamW",
+    "optimizer": "AdamW, fused",
     "learning_rate": 1e-2,
     "weight_decay": 1e-2,
     "schedule": "one cycle, warm-up 0.2",
