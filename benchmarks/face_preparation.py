@@ -11,7 +11,7 @@ reference's come in steps of 6/5 in size and of some thirty pixels in place, whi
 Two movies were looked at when the settings were chosen; their agreement is apart. A movie that shows the same take as
 another is left out.
 
-    OMP_NUM_THREADS=1 python -m benchmarks.face_preparation [--small] [--pictures 10]
+    OMP_NUM_THREADS=1 python -m benchmarks.face_preparation [--small] [--pictures 4]
 """
 
 import argparse
@@ -104,7 +104,7 @@ def main() -> None:
     """Measures, prints, and writes the result file unless ``--small``."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--small", action="store_true", help="one movie and two pictures; writes no result file")
-    parser.add_argument("--pictures", type=int, default=10, help="of each movie that the reference sees")
+    parser.add_argument("--pictures", type=int, default=4, help="of each movie that the reference sees")
     arguments = parser.parse_args()
     if not DATA.is_dir():
         print(f"No data: {DATA} is no folder; set MRPNKIT_DATA. Nothing was measured.")

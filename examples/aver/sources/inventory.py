@@ -86,7 +86,9 @@ class Inventory(NamedTuple):
         reasons: dict[str, int] = {}
         for _, reason in self.left_out:
             reasons[reason] = reasons.get(reason, 0) + 1
-        lines += [f"Left out: {count} files, {reason}." for reason, count in reasons.items()]
+        lines += [
+            f"Left out: {count} {'file' if count == 1 else 'files'}, {reason}." for reason, count in reasons.items()
+        ]
         return " ".join(lines)
 
 
