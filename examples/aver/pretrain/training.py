@@ -170,7 +170,8 @@ def _epoch(
             scores = network(inputs)
         loss = F.cross_entropy(scores.float(), batch.labels.to(device), label_smoothing=recipe.smoothing)
         if not torch.isfinite(loss):
-            raise TrainingError(f"The loss is {float(loss.detach())} in epoch {epoch + 1}; try a smaller learning rate.")
+            value = float(loss.detach())
+            raise TrainingError(f"The loss is {value} in epoch {epoch + 1}; try a smaller learning rate.")
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
@@ -202,7 +203,8 @@ def _resumed(path: Path, parts: Mapping[str, Any], settings: Mapping[str, Any]) 
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, ValueError, EOFError, UnpicklingError) as error:
-        raise RunError(f"{path} cannot be read: {error}. Remove it to train from the start.") from error
+        kind = type(error).__name__
+        raise RunError(f"{path} is no state of a training ({kind}). Remove it to train from the start.") from error
     differing = sorted(key for key in settings if state["settings"].get(key) != settings[key])
     if differing:
         raise TrainingError(
