@@ -5,15 +5,12 @@ Nothing heavy is imported before a command is called.
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
 
 from examples.aver.paper.options import Options, Scale, Schedule, System, Weights
-
-if TYPE_CHECKING:
-    from mrpnkit.data import Corpus
 
 PANEL = "The paper's system on pixels and sound"
 DRAWN = "runs/aver-pixels"
@@ -355,7 +352,14 @@ def figure(
             raise InputError("Figure 5 needs a trained run: --run FOLDER.")
         console.print(f"Figure 5: {draw_embedding(run, target, part=part, seed=seed)}", soft_wrap=True)
         return
-    drawn = draw_figure(number, _open(corpus_folder(corpus, out, console)), target, seed=seed)
+    from examples.aver.paper.synthetic import FIGURE_MOVIES, drawn_corpus
+    from mrpnkit.data import Corpus
+
+    if corpus is not None:
+        opened = Corpus.open(corpus)
+    else:
+        opened = drawn_corpus(out / "drawn-figures", FIGURE_MOVIES, console, size=112)
+    drawn = draw_figure(number, opened, target, seed=seed)
     console.print(f"Figure {number}: {drawn}", soft_wrap=True)
 
 
@@ -383,12 +387,6 @@ def add_to(app: typer.Typer) -> None:
     """Adds the commands of this module to the command line."""
     for command in (table, system, figure, predict):
         app.command()(command)
-
-
-def _open(folder: Path) -> "Corpus":
-    from mrpnkit.data import Corpus
-
-    return Corpus.open(folder)
 
 
 __all__ = ["add_to", "chosen", "corpus_folder", "figure", "predict", "system", "table"]

@@ -21,6 +21,9 @@ SMALL = SyntheticCorpus(n_actors=6, takes=1, size=96, shortest=1.2, longest=1.6)
 DRAWN_MOVIES = SyntheticCorpus(n_actors=8, takes=3, size=96, shortest=1.4, longest=2.2)
 """What is drawn where no data set is given: 192 clips."""
 
+FIGURE_MOVIES = SyntheticCorpus(n_actors=2, takes=1, size=128, shortest=1.6, longest=3.0)
+"""What figures are drawn from where no data set is given: 16 clips."""
+
 
 def drawn_corpus(folder: Path, made: SyntheticCorpus, console: Console, *, size: int = 64) -> Corpus:
     """The corpus of the drawn movies, made unless it is there; ``size`` is the side of a frame in pixels."""
