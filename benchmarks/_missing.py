@@ -101,9 +101,8 @@ def train(job: Training) -> dict[str, Any]:
     trained = time.process_time() - start
     curves = {"never": _curves(model, objective, batches)}
     if model.network != "n0":
-        for rule in ("single", "incomplete") if len(model.branches) > 2 else ("incomplete",):
-            model.fallback = rule
-            curves[rule] = _curves(model, objective, batches)
+        model.fallback = "incomplete"
+        curves["incomplete"] = _curves(model, objective, batches)
     result = {"set": job.set_name, "variant": job.name, "fold": job.fold, "curves": curves,
               "cpu_seconds": {"training": trained, "all": time.process_time() - start}}  # fmt: skip
     write_json(job.file, result)
