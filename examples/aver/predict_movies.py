@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 from rich.table import Table
 
@@ -16,6 +15,7 @@ from examples.aver.job import RUN
 from examples.aver.paper.system import Shape
 from examples.aver.predict import MoviePrediction, MoviePredictor
 from examples.aver.preparation import MovieSettings, PreparedMovie, prepare_movie
+from examples.aver.preparation.dataset import settings_of as settings_of_corpus
 from mrpnkit.errors import CorpusError
 from mrpnkit.mrpn import FUSED
 
@@ -27,15 +27,16 @@ def settings_of(run: Path, shape: Shape, detector: str | None = None) -> MovieSe
         run: folder of the run.
         shape: of its corpus.
         detector: of faces, instead of the corpus' own.
+
+    Raises:
+        CorpusError: settings that are damaged.
     """
     about: dict[str, Any] = json.loads((run / RUN).read_text(encoding="utf-8")).get("preparation", {})
-    settings = MovieSettings(faces=FaceSettings(size=shape.frame[0]), rate=shape.fps, sound_rate=round(shape.rate))
-    stored = about.get("settings")
-    if isinstance(stored, dict):
-        try:
-            settings = TypeAdapter(MovieSettings).validate_python(stored)
-        except ValidationError as error:
-            raise CorpusError(f"{run / RUN} tells settings that movies cannot be prepared by: {error}") from error
+    if "settings" in about:
+        settings = settings_of_corpus(about)
+    else:
+        faces = FaceSettings(size=shape.frame[0])
+        settings = MovieSettings(faces=faces, rate=shape.fps, sound_rate=round(shape.rate))
     if detector is not None:
         settings = replace(settings, faces=replace(settings.faces, detector=detector))
     return settings

@@ -1,7 +1,7 @@
 """From movies to predictions: real ones from end to end, and what is left of one without sound or without a face."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -192,12 +192,12 @@ def test_settings_are_those_of_the_corpus_where_it_tells_them(run: PaperJob, pre
     description = run.folder / "run.json"
     before = description.read_text()
     try:
-        stored = {"faces": {"size": SIDE, "margin": 0.4}, "rate": FPS}
+        stored = asdict(MovieSettings(faces=FaceSettings(size=SIDE, margin=0.4), rate=FPS))
         description.write_text(json.dumps({**json.loads(before), "preparation": {"settings": stored}}))
         found = settings_of(run.folder, predictor.shape, "dlib_hog")
         assert found == MovieSettings(faces=FaceSettings(size=SIDE, margin=0.4, detector="dlib_hog"), rate=FPS)
-        description.write_text(json.dumps({**json.loads(before), "preparation": {"settings": {"rate": "x"}}}))
-        with pytest.raises(CorpusError, match="movies cannot be prepared by"):
+        description.write_text(json.dumps({**json.loads(before), "preparation": {"settings": {"rate": 3.0}}}))
+        with pytest.raises(CorpusError, match="does not say how its movies were prepared"):
             settings_of(run.folder, predictor.shape)
     finally:
         description.write_text(before)

@@ -189,7 +189,7 @@ def table(
     Examples:
         python -m examples.aver table --data /path/to/ravdess --out runs/ravdess
         python -m examples.aver table 2 --small
-        python -m examples.aver table 1 --corpus runs/ravdess/corpus --estimate
+        python -m examples.aver table 1 --corpus runs/movies/corpus --estimate
     """
     console = Console(highlight=False)
     if number is None:
@@ -200,7 +200,7 @@ def table(
 
     if data is not None:
         raise InputError(
-            f"table {number} reads a corpus of face crops and sound: prepare the movies, then give --corpus."
+            f"table {number} reads a corpus of face crops and sound: run prepare-movies, then give --corpus."
         )
     parts = chosen(
         options=options, pairing=pairing, cnn=cnn, size=size, fps=fps, scale=scale, bands=bands,
@@ -279,7 +279,7 @@ def system(
 
     Examples:
         python -m examples.aver system --small
-        python -m examples.aver system --network n2 --corpus runs/ravdess/corpus --video-weights fer.safetensors
+        python -m examples.aver system --network n2 --corpus runs/movies/corpus --video-weights fer.safetensors
     """
     from examples.aver.paper.estimate import measure, spoken
     from examples.aver.paper.job import PaperJob, run_paper_job
@@ -369,7 +369,9 @@ def predict(
     out: Annotated[Path | None, typer.Option("--out", help="Folder for JSON and pictures.")] = None,
     window: Annotated[float, typer.Option("--window", min=1.0, help="Seconds of a window.")] = 1.5,
     hop: Annotated[float, typer.Option("--hop", min=0.02, help="Seconds from window to window.")] = 0.25,
-    detector: Annotated[str, typer.Option("--detector", help="Of faces: dlib_cnn, dlib_hog or none.")] = "dlib_cnn",
+    detector: Annotated[
+        str | None, typer.Option("--detector", help="dlib_cnn, dlib_hog or none; default: the one of the run's corpus.")
+    ] = None,
 ) -> None:
     """The emotion of movies by a trained run: of the whole, over time, by each branch.
 
