@@ -141,7 +141,7 @@ def audit_of(config: Config, corpus: Corpus, folds: Mapping[int, Fold]) -> list[
         folds,
         targets=target_names(config, corpus),
         modalities=list(config.branches),
-        group=config.folds.group,
+        group=config.folds.group if config.folds.test is None or config.folds.validation else None,
         stratum=config.folds.stratum,
         depth="steps" if size <= AUDITED_BYTES else "table",
     )

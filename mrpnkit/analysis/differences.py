@@ -60,6 +60,17 @@ def t_quantile(probability: float, freedom: int) -> float:
     return math.sqrt(freedom) * math.tan((low + high) / 2)
 
 
+def t_probability(value: float, freedom: int) -> float:
+    """The probability that Student's t with ``freedom`` degrees lies beyond ±``value``: the p of a two-sided test.
+
+    >>> round(t_probability(2.228, 10), 3)
+    0.05
+    """
+    if freedom < 1 or value < 0:
+        raise InputError(f"t_probability: value {value} must be 0 or more, freedom {freedom} 1 or more.")
+    return max(0.0, 1.0 - _within(math.atan(value / math.sqrt(freedom)), freedom))
+
+
 def _within(theta: float, freedom: int) -> float:
     """P(|T| ≤ √ν tan θ)."""
     sine, cosine = math.sin(theta), math.cos(theta)

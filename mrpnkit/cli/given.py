@@ -100,3 +100,18 @@ def numbers_of(given: Sequence[int] | None, known: Sequence[int], folder: Path) 
     if lacking:
         raise InputError(f"{folder} has no finished fold {lacking[0]}; it has {', '.join(map(str, known)) or 'none'}.")
     return list(given) if given else list(known)
+
+
+def named_runs(given: Sequence[str] | None) -> dict[str, Path]:
+    """``face alone=runs/face`` as the folder of a run by the name that it gets.
+
+    Raises:
+        InputError: another form.
+    """
+    found = {}
+    for text in given or ():
+        name, equals, folder = text.partition("=")
+        if not (name and equals and folder):
+            raise InputError(f"--beside {text!r}: expected NAME=RUN, such as 'face alone=runs/only_face'.")
+        found[name] = Path(folder)
+    return found

@@ -8,6 +8,7 @@ import typer
 from mrpnkit.cli.given import config_of, lengths_of
 from mrpnkit.cli.running import Changes, ConfigFile
 from mrpnkit.cli.screen import console, say
+from mrpnkit.errors import InputError
 
 FOUND = 1
 
@@ -90,18 +91,46 @@ def check(
     say("The split is sound: nothing was found that makes a result worthless.")
 
 
-def report(run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.", show_default=False)]) -> None:
-    """Write a run's report: what was trained, learning curves, metrics of fusion and branches for each fold.
+def report(
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN", help="Folder of a run; several, or an ablation, are compared.")
+    ],
+    beside: Annotated[
+        list[str] | None,
+        typer.Option("--beside", metavar="NAME=RUN", help="Another run as a further head, such as a modality alone."),
+    ] = None,
+    cluster: Annotated[
+        str | None, typer.Option("--cluster", help="Column whose samples belong together; default: that of the folds.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Where a comparison is written; default: runs/comparison.")
+    ] = None,
+) -> None:
+    """Write a run's report: where fusion loses to a single modality and why, and everything that was measured.
 
-    The report stands in RUN/report: summary.md, summary.json and, with the extra `report`, curves as PNG.
+    The report of one run stands in RUN/report: the page index.html, which is one file and works offline, the text
+    summary.md, summary.json, every table as CSV and LaTeX, and curves as PNG. The page needs the extra `report`.
+    With several runs of the same data and folds, a page compares them.
 
     Examples:
     `mrpnkit report runs/first`
-    """
-    from mrpnkit.report.summary import write_report
 
-    written = write_report(run)
+    `mrpnkit report runs/first --beside "face alone=runs/only_face"`
+
+    `mrpnkit report runs/first runs/second --out runs/first_and_second`
+    """
+    from mrpnkit.cli.given import named_runs
+    from mrpnkit.report.comparison import is_ablation, write_comparison
+    from mrpnkit.report.writing import PAGE, write_report
+
+    if len(runs) == 1 and not is_ablation(runs[0]):
+        written = write_report(runs[0], beside=named_runs(beside), cluster=cluster)
+    elif beside:
+        raise InputError("--beside goes with one run; several runs are compared as they are.")
+    else:
+        default = runs[0] / "report" if len(runs) == 1 else Path("runs") / "comparison"
+        written = write_comparison(runs, out or default)
     for path in written:
         typer.echo(str(path))
-    if not any(path.suffix == ".png" for path in written):
-        say('No curves were drawn: pip install "mrpnkit[report]" brings matplotlib.')
+    if not any(path.name == PAGE for path in written):
+        say('There is no page: it needs a finished fold, and pip install "mrpnkit[report]".')

@@ -4,7 +4,6 @@
 installed. Another form, such as a page, is made from the same :class:`Summary`.
 """
 
-import importlib.util
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any, NamedTuple
 
 from mrpnkit.errors import RunError
 from mrpnkit.mrpn import FUSED
-from mrpnkit.records import read_json, write_json
+from mrpnkit.records import read_json
 from mrpnkit.runs import RESULTS, Run
 from mrpnkit.train.state import METRICS
 
@@ -62,21 +61,10 @@ def read_summary(folder: str | Path) -> Summary:
     return Summary(title, run.config.resolved(), run.outline, run.versions, run.finished(), curves, results)
 
 
-def write_report(folder: str | Path) -> list[Path]:
-    """Writes ``report/`` into a run's folder: text, figures as JSON and, with matplotlib, drawn. Returns the files."""
-    summary, place = read_summary(folder), Path(folder) / FOLDER
-    written = [write_json(place / DATA, {**summary._asdict()})]
-    drawn = draw_curves(summary, place) if importlib.util.find_spec("matplotlib") is not None else []
-    text = place / TEXT
-    text.write_text(as_text(summary, drawn), encoding="utf-8")
-    return [text, *written, *drawn]
-
-
-def as_text(summary: Summary, figures: list[Path]) -> str:
-    """The report in Markdown."""
+def facts_of(summary: Summary) -> list[tuple[str, str]]:
+    """What was trained, as names and values."""
     config = summary.config
-    lines = [f"# {summary.title}", "", "## What was trained", ""]
-    facts = [
+    return [
         ("data set", f"{config['dataset']['name']}, {summary.outline['samples']} samples"),
         ("network", f"{config['model']['network'].upper()}, fusion {config['model']['fusion']['name']}"),
         *(
@@ -87,6 +75,12 @@ def as_text(summary: Summary, figures: list[Path]) -> str:
         ("folds", _folds(config["folds"], summary)),
         ("versions", ", ".join(f"{name} {version}" for name, version in summary.versions.items())),
     ]
+
+
+def as_text(summary: Summary, figures: list[Path]) -> str:
+    """The report in Markdown."""
+    lines = [f"# {summary.title}", "", "## What was trained", ""]
+    facts = facts_of(summary)
     lines += ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in facts), ""]
     for target in summary.targets:
         lines += [f"## {target} on the test parts", "", *_metrics(summary, target), ""]

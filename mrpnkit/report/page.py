@@ -1,0 +1,299 @@
+"""The report page of a run: everything that was found, in one HTML file that works offline."""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mrpnkit.analysis import Cell
+from mrpnkit.mrpn import FUSED
+from mrpnkit.report import drawing
+from mrpnkit.report.drawing import Line
+from mrpnkit.report.findings import Findings, TargetFindings
+from mrpnkit.report.found_tables import (
+    agreement_table,
+    calibration_table,
+    gradient_table,
+    residual_table,
+    result_tables,
+    worth_tables,
+)
+from mrpnkit.report.rendering import Section, data_block, heading, joined, paragraph, part, render, row, safe
+from mrpnkit.report.summary import facts_of
+from mrpnkit.report.tables import Table
+from mrpnkit.report.words import sentences
+from mrpnkit.train import GradientRecord
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
+COLUMNS = 4
+"""So many groups of the data set are columns of the table of samples."""
+
+
+def page(findings: Findings) -> str:
+    """The page as HTML.
+
+    Raises:
+        DependencyError: jinja2 is not installed.
+    """
+    summary = findings.summary
+    several = len(findings.targets) > 1
+    sections = [Section("summary", "In plain words", joined([part("words", sentences(findings)),
+                                                             part("facts", facts_of(summary))]))]  # fmt: skip
+    sections.append(Section("results", "Results", joined([part("table", table) for table in result_tables(findings)])))
+    sections.append(Section("curves", "Learning curves", curves(findings)))
+    for number, found in enumerate(findings.targets):
+        name = f" of {found.target}" if several else ""
+        tag = f"-{number}" if several else ""
+        made = {
+            f"confusion{tag}": (f"Confusion{name}", confusions(found)),
+            f"interference{tag}": (f"Interference{name}", interference(found, f"samples{tag}")),
+            f"calibration{tag}": (f"Calibration{name}", calibrations(found)),
+            f"modalities{tag}": (f"Modalities{name}", modalities(found)),
+            f"residuals{tag}": (f"Residual perceptrons{name}", residuals(found)),
+            f"features{tag}": (f"Features{name}", features(found)),
+        }
+        sections += [Section(key, title, body) for key, (title, body) in made.items() if body]
+    if findings.gradients:
+        sections.append(Section("gradients", "Gradients", gradients(findings.gradients)))
+    sections.append(Section("audit", "Audit of the split", audit(findings)))
+    return render(summary.title, subtitle(findings), sections)
+
+
+def subtitle(findings: Findings) -> str:
+    """What it is about, in a line."""
+    config = findings.summary.config
+    return (
+        f"{config['model']['network'].upper()} on {config['dataset']['name']}: {', '.join(config['branches'])}; "
+        f"{len(findings.summary.folds)} folds, {findings.summary.outline['samples']} samples"
+    )
+
+
+def curves(findings: Findings) -> "Markup":
+    """Training losses of the N+1 terms and validation accuracies, a mean over folds with the range."""
+    histories = list(findings.summary.curves.values())
+    longest = max(map(len, histories))
+    epochs = list(range(1, longest + 1))
+
+    def series(name: str, source: str, colour: int, label: str) -> Line:
+        at = [[h[e][source][name] for h in histories if e < len(h) and h[e][source]] for e in range(longest)]
+        known = [[value for value in values if value is not None and math.isfinite(value)] for values in at]
+        mean = [fmean(values) if values else math.nan for values in known]
+        low, high = ([pick(values) if values else math.nan for values in known] for pick in (min, max))
+        return Line(label, epochs, mean, low, high, colour)
+
+    first = histories[0][0]
+    heads = list(dict.fromkeys(term.split("/")[1] for term in first["train"] if "/" in term))
+    colours = {head: place for place, head in enumerate([FUSED, *(h for h in heads if h != FUSED)])}
+    figures: list[str] = []
+    for target in dict.fromkeys(term.split("/")[0] for term in first["train"] if "/" in term):
+        terms = [term for term in first["train"] if term.startswith(f"{target}/")]
+        drawn = [series(term, "train", colours[term.split("/")[1]], term.split("/")[1]) for term in terms]
+        svg = drawing.lines(drawn, x_label="epoch", y_label="training loss", title=f"Training losses of {target}")
+        figures.append(part("figure", safe(svg), f"{target}: training loss of each term; mean and range over folds"))
+        if not first["validation"]:
+            continue
+        named = [metric for metric in first["validation"] if metric.startswith(f"{target}/")]
+        chosen = [m for m in named if m.split("/")[2] == named[0].split("/")[2]] if named else []
+        known = [m for m in chosen if m.split("/")[1] in colours]
+        drawn = [series(metric, "validation", colours[metric.split("/")[1]], metric.split("/")[1]) for metric in known]
+        label = f"validation {known[0].split('/')[2]}" if known else ""
+        svg = drawing.lines(drawn, x_label="epoch", y_label=label, title=f"{label} of {target}") if known else ""
+        figures.append(part("figure", safe(svg), f"{target}: {label} of each head; mean and range over folds"))
+    return joined([safe(drawing.legend(colours)), row(figures)])
+
+
+def confusions(found: TargetFindings) -> "Markup":
+    """Side by side."""
+    outcomes = found.outcomes
+    made = [part("confusion", head, outcomes.confusion(head).tolist(), outcomes.classes, outcomes.accuracy(head))
+            for head in outcomes.heads]  # fmt: skip
+    return row(made)
+
+
+def interference(found: TargetFindings, samples_id: str) -> "Markup":
+    """The table of comparisons, and the samples behind each."""
+    cells, outcomes = found.interference.cells, found.outcomes
+    reach = max([0.05, *(max(abs(cell.gain.low), abs(cell.gain.high)) for cell in cells)])
+    shown = {
+        "axes": found.interference.axes,
+        "branches": outcomes.branches,
+        "cells": [
+            {
+                **cell.plain(),
+                "svg": safe(drawing.interval(*cell.gain, reach)),
+                "place": outcomes.heads.index(cell.branch),
+                "verdict": verdict(cell),
+            }
+            for cell in cells
+        ],
+    }
+    columns = _columns(found)
+    content = {
+        "id": outcomes.ids.tolist(),
+        "label": outcomes.labels.tolist(),
+        "classes": list(outcomes.classes),
+        "columns": columns,
+        "heads": [
+            {"name": head, "decided": outcomes.decided(head).tolist(), **_confidence(found, head)}
+            for head in outcomes.heads
+        ],
+    }
+    table = part("interference", shown, samples_id) if cells else paragraph(
+        "This network has no side scores to compare the fusion with. N1 and N2 have them; runs of single modalities "
+        "can be put beside it.", kind="soft")  # fmt: skip
+    return joined([table, part("samples", samples_id, data_block(content), columns, outcomes.classes, outcomes.heads)])
+
+
+def verdict(cell: Cell) -> str:
+    """In two or three words."""
+    if not cell.established():
+        return "may be chance"
+    return "branch is better" if cell.inferior else "fusion is better"
+
+
+def calibrations(found: TargetFindings) -> "Markup":
+    """Reliability of every head, the figures, and how heads agree."""
+    figures = [
+        part("figure", safe(drawing.reliability([(b.confidence, b.accuracy, b.samples) for b in one.bins],
+                                                title=f"Reliability of {head}", colour=place)),
+             f"{head}: ECE {100 * one.ece:.1f} points")
+        for place, (head, one) in enumerate(found.calibration.items())
+    ]  # fmt: skip
+    made: list[str] = [row(figures), part("table", calibration_table(found))]
+    if found.agreement:
+        made.append(part("table", agreement_table(found)))
+    return joined(made)
+
+
+def modalities(found: TargetFindings) -> "Markup":
+    """What is left when modalities are missing, and what each adds."""
+    if found.worth is None:
+        return safe("")
+    curve = found.worth.curve()
+    line = Line("fusion", [size for size, *_ in curve], [mean for _, mean, _, _ in curve],
+                [low for *_, low, _ in curve], [high for *_, high in curve])  # fmt: skip
+    svg = drawing.lines([line], x_label="modalities present", y_label="accuracy", title="Accuracy over modalities",
+                        size=(320, 230))  # fmt: skip
+    subsets, shares = worth_tables(found)
+    text = (
+        "The network judged the test samples with every subset of its modalities, the others taken away. Information "
+        "is the entropy of the classes less the log loss, a lower bound of the mutual information; a modality's share "
+        "is what it adds on average over all orders of adding modalities (Shapley)."
+    )
+    figure = part("figure", safe(svg), "mean, least and largest accuracy over the subsets of a size")
+    return joined([paragraph(text, kind="soft"), row([figure, part("table", shares), part("table", subsets)])])
+
+
+def residuals(found: TargetFindings) -> "Markup":
+    """How large they are, and the score without them."""
+    if found.residuals is None:
+        return safe("")
+    text = (
+        "Size is the length of the residual over the length of its input, a mean over samples, of all and of each "
+        "class. Switched off, the fusion reads the branch as it is; it was not trained for that, so a loss says that "
+        "the network uses the residual, not that a network without it would be worse."
+    )
+    return joined([paragraph(text, kind="soft"), part("table", residual_table(found))])
+
+
+def features(found: TargetFindings) -> "Markup":
+    """Principal components and t-SNE of each branch and of what the fusion reads."""
+    if not found.embeddings:
+        return safe("")
+    classes = found.outcomes.classes
+    made: list[str] = [safe(drawing.legend(list(classes)))]
+    for what in ("tsne", "pca"):
+        figures = []
+        for head, one in found.embeddings.items():
+            places = getattr(one, what)
+            if places is None:
+                continue
+            note = f", {100 * one.explained:.0f} % of the variance" if what == "pca" else ""
+            title = f"{'t-SNE' if what == 'tsne' else 'Principal components'} of {head}"
+            svg = drawing.points(np.asarray(places), one.labels, title=title)
+            figures.append(part("figure", safe(svg), f"{head}{note}"))
+        if figures:
+            made += [heading("t-SNE" if what == "tsne" else "Principal components"), row(figures)]
+    first = min(found.outcomes.folds.tolist(), default=1)
+    made.append(paragraph(f"Test samples of fold {first}, features of its network: f̂ of each branch, and for the "
+                          "fusion all that it reads.", kind="soft"))  # fmt: skip
+    return joined(made)
+
+
+def gradients(folds: Mapping[int, Sequence[GradientRecord]]) -> "Markup":
+    """Cosine and ratio of lengths over steps, a mean over folds, and the share of conflicts."""
+    names = list(next(iter(folds.values()))[0].branches)
+    steps = sorted({record.step for records in folds.values() for record in records})
+    drawn: dict[str, list[Line]] = {"cosine": [], "ratio": []}
+    for place, name in enumerate(names, start=1):
+        for what, series in drawn.items():
+            at: dict[int, list[float]] = {step: [] for step in steps}
+            for records in folds.values():
+                for record in records:
+                    value = float(getattr(record.branches[name], what))
+                    if math.isfinite(value):
+                        at[record.step].append(value)
+            known = [step for step in steps if at[step]]
+            series.append(Line(name, known, [fmean(at[step]) for step in known], [min(at[step]) for step in known],
+                               [max(at[step]) for step in known], place))  # fmt: skip
+    cosine = drawing.lines(drawn["cosine"], x_label="step", y_label="cosine", title="Cosine of gradients", zero=True)
+    ratio = drawing.lines(drawn["ratio"], x_label="step", y_label="length ratio", title="Lengths of gradients")
+    text = (
+        "For each branch, the gradient of the fusion's loss beside that of its own: below a cosine of 0 they pull the "
+        "branch apart. The ratio is the length of the fusion's over that of the branch's own."
+    )
+    return joined([
+        paragraph(text, kind="soft"),
+        safe(drawing.legend({name: place for place, name in enumerate(names, start=1)})),
+        row([part("figure", safe(cosine), "cosine; mean and range over folds"),
+             part("figure", safe(ratio), "length of the fusion's gradient over the branch's own")]),
+        part("table", gradient_table(folds)),
+    ])  # fmt: skip
+
+
+def audit(findings: Findings) -> "Markup":
+    """What was found about the split, and its fingerprints."""
+    if not findings.audit:
+        return paragraph("The split of this run was not audited.", kind="soft")
+    found = findings.audit["findings"]
+    said = [paragraph(f"{one['severity'].capitalize()}: {one['text']}", kind=one["severity"]) for one in found]
+    if not found:
+        said = [paragraph("Nothing was found that makes a result worthless, and nothing else worth a note.")]
+    prints = [{"fold": number, "fingerprint": text[:16]} for number, text in findings.audit["split"].items()]
+    caption = "Fingerprints of who trains, who selects and who is tested; the same stand in the files of weights"
+    return joined([*said, part("table", Table.of("split", caption, prints))])
+
+
+def _columns(found: TargetFindings) -> list[dict[str, Any]]:
+    outcomes = found.outcomes
+    columns: dict[str, list[str]] = {}
+    if len(set(outcomes.folds.tolist())) > 1:
+        columns["fold"] = [str(number) for number in outcomes.folds.tolist()]
+    few = [name for name, values in outcomes.groups.items() if 1 < len(set(values.tolist())) <= 60]
+    for name in few[:COLUMNS]:
+        columns[name] = outcomes.groups[name].tolist()
+    made = []
+    for name, values in columns.items():
+        texts = sorted(set(values), key=lambda text: (len(text), text))
+        place = {text: number for number, text in enumerate(texts)}
+        made.append({"name": name, "texts": texts, "codes": [place[value] for value in values]})
+    return made
+
+
+def _confidence(found: TargetFindings, head: str) -> dict[str, list[float]]:
+    if head != FUSED:
+        return {}
+    best = np.nan_to_num(found.outcomes.probabilities[head].max(axis=1), nan=0.0)
+    return {"confidence": [round(value, 3) for value in best.tolist()]}
+
+
+def write_page(findings: Findings, path: Path) -> Path:
+    """Writes the page; returns its path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(page(findings), encoding="utf-8")
+    return path
