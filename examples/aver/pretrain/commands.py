@@ -24,6 +24,10 @@ def fer2013(
     out: Annotated[Path, typer.Option("--out", help="Folder of weights, metrics and curve.")] = Path(
         "runs/pretrain/fer2013"
     ),
+    sizes: Annotated[
+        str | None,
+        typer.Option("--sizes", help="Pixels and epochs, such as 64:9,80:5,96:4, which is the default.", metavar="S:N"),
+    ] = None,
     seed: Seed = 0,
     device: Device = "cpu",
     small: Small = False,
@@ -41,7 +45,9 @@ def fer2013(
     from examples.aver.pretrain.outcomes import conclude_faces
 
     recipe = FaceRecipe()
-    recipe = replace(recipe, training=replace(recipe.training, seed=seed))
+    recipe = replace(
+        recipe, sizes=_sizes(sizes) if sizes else recipe.sizes, training=replace(recipe.training, seed=seed)
+    )
     if small:
         recipe = small_faces(recipe)
     conclude_faces(train_faces(data, out, recipe, device=device, most=200 if small else None), out, result)
@@ -83,3 +89,14 @@ def speakers(
         training=replace(recipe.training, seed=seed, batch_size=16 if small else recipe.training.batch_size),
     )
     conclude_speakers(train_speakers(data, out, recipe, device=device, most=400 if small else None), out, result)
+
+
+def _sizes(text: str) -> tuple[tuple[int, int], ...]:
+    try:
+        pairs = [tuple(map(int, part.split(":"))) for part in text.split(",")]
+        found = tuple((size, epochs) for size, epochs in pairs)
+    except ValueError as error:
+        raise typer.BadParameter(f"expected such as 64:9,80:5,96:4, got {text}", param_hint="--sizes") from error
+    if min(min(pair) for pair in found) < 1:
+        raise typer.BadParameter(f"expected numbers of at least 1, got {text}", param_hint="--sizes")
+    return found
