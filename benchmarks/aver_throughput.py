@@ -8,7 +8,9 @@ the share of the measured peak of matrix products is told, too.
 Frames and sound are noise: speed does not depend on what they show. Everything that a training does is there: reading
 from disk, augmentation (VA, T), forward, N+1 losses, backward, clipping, AdamW. Each way runs in a process of its own.
 
-    python -m benchmarks.aver_throughput [--small] [--threads N]
+A run that was stopped goes on with the ways that are missing from the result file.
+
+    python -m benchmarks.aver_throughput [--small] [--threads N] [--fresh]
 """
 
 import argparse
@@ -34,7 +36,9 @@ from examples.aver.paper.options import Aggregator, Options, Schedule, System
 from examples.aver.paper.system import Shape
 from mrpnkit import MRPN
 from mrpnkit.data import Corpus, CorpusWriter, Fold
+from mrpnkit.records import read_json, versions
 from mrpnkit.report import Figure, print_figures, write_result
+from mrpnkit.report.results import machine
 
 RESULT = Path(__file__).parent / "results" / "aver_throughput.json"
 FPS, RATE = 29.97, 16000.0
@@ -151,6 +155,17 @@ def measure(way: Way, size: Size, corpus: Path, threads: int, readers: int) -> d
     }
 
 
+def measured_before(config: dict[str, Any]) -> list[dict[str, Any]]:
+    """The ways that the result file has already, where it was made on this machine with this configuration."""
+    if not RESULT.is_file():
+        return []
+    stored = read_json(RESULT)
+    free = ("load_average_before", "not_measured")
+    before, now = ({k: v for k, v in c.items() if k not in free} for c in (stored["config"], config))
+    same = before == now and stored["versions"] == versions() and stored["machine"] == machine()
+    return list(stored["ways"]) if same else []
+
+
 def matmul_peak(dtype: torch.dtype) -> float:
     """TFLOP/s of large square matrix products on the GPU, the best of several."""
     side, best = 8192, 0.0
@@ -214,6 +229,7 @@ def main() -> None:
     parser.add_argument("--small", action="store_true", help="tiny networks and pictures; writes no result file")
     parser.add_argument("--threads", type=int, default=None, help="of the CPU; default: all, with --small 1")
     parser.add_argument("--readers", type=int, default=None, help="loader processes; default: 0, on a GPU up to 12")
+    parser.add_argument("--fresh", action="store_true", help="measure again what the result file has")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
@@ -239,17 +255,23 @@ def main() -> None:
         "by the processor time of all threads of the process: the rate of one busy core",
         "gpu": "measured" if cuda else "not measured",
     }
-    found, planned = [], ways(small=arguments.small)
-    figures: dict[str, Figure] = {}
+    planned = ways(small=arguments.small)
+    found = [] if arguments.small or arguments.fresh else measured_before(config)
+    done = {one["way"] for one in found}
+    figures = figures_of(found, size, peaks)
     with tempfile.TemporaryDirectory() as folder:
         corpus = make_corpus(Path(folder) / "corpus", size, (size.warm_up + size.steps + 1) * size.batch)
         for way in planned:
+            if way.name in done:
+                print(f"{way.name}: measured before")
+                continue
             found.append(_apart(way, size, corpus, threads, readers))
             seconds = statistics.fmean(found[-1]["step_seconds"])
             print(f"{way.name}: {seconds:.2f} s a step, {found[-1]['peak_gib']:.1f} GiB", flush=True)
             figures = figures_of(found, size, peaks)
             if not arguments.small:  # after each way, so that a long run that is stopped leaves what it has measured
-                left = [other.name for other in planned[len(found) :]]
+                known = {one["way"] for one in found}
+                left = [other.name for other in planned if other.name not in known]
                 write_result(
                     RESULT,
                     claim="What a training step of the paper's full system costs on this machine.",

@@ -12,7 +12,7 @@ from examples.aver.figures import STYLE
 from examples.aver.predict import MoviePrediction
 from mrpnkit.mrpn import FUSED
 
-TITLES = {FUSED: "fusion", "video": "face alone", "audio": "voice alone"}
+TITLES = {FUSED: "fusion", "video": "face", "audio": "voice"}
 
 
 def draw_prediction(
@@ -49,7 +49,7 @@ def draw_prediction(
                 axis.barh(range(len(classes)), found, color=colours)
         bars[0].invert_yaxis()
         answer = prediction.emotion or "no answer"
-        by = f" (answered by the {TITLES[head]})" if prediction.answered_by not in (None, FUSED) else ""
+        by = f" (answered by the {TITLES[head]} alone)" if prediction.answered_by not in (None, FUSED) else ""
         drawing.suptitle(f"{prediction.name}: {answer}{by}", fontsize=10)
         path.parent.mkdir(parents=True, exist_ok=True)
         drawing.savefig(path)
