@@ -100,6 +100,9 @@ def test_the_papers_folds_stand_under_the_same_actors() -> None:
     assert body[0] == ["N0", "ours, honest", "50.0", "60.0", "55.0", "7.1"]
     assert body[1] == ["", "paper", "90.3", "97.5", "87.6", f"{np.std(published.TABLE_2['N0'], ddof=1):.1f}"]
     assert body[5][:4] == ["", "paper", "92.1", "97.5"]
+    assert "over all of its 12 folds, ours over 2" in Made.of(spec, "honest", results).markdown()
+    assert not any("frozen" in note for note in Made.of(spec, "honest", results).notes())
+    assert "no images were augmented" in Made.of(spec, "honest", results, frozen=True).markdown()
 
 
 def test_crema_d_has_its_folds_by_number_and_says_who_they_are() -> None:

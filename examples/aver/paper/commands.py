@@ -281,14 +281,17 @@ def system(
         python -m examples.aver system --small
         python -m examples.aver system --network n2 --corpus runs/movies/corpus --video-weights fer.safetensors
     """
+    from accelerate import PartialState
+
     from examples.aver.paper.estimate import measure, spoken
     from examples.aver.paper.job import PaperJob, run_paper_job
     from examples.aver.paper.making import folds_of, print_heads
     from examples.aver.paper.tables import data_set_of
     from mrpnkit.data import Corpus
     from mrpnkit.errors import InputError
+    from mrpnkit.runs import is_first_process
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, quiet=not is_first_process())
     parts = chosen(
         options=options, pairing=pairing, cnn=cnn, size=size, fps=fps, scale=scale, bands=bands,
         spectrogram_hop=spectrogram_hop, video_weights=video_weights,
@@ -296,7 +299,8 @@ def system(
         batch_size=batch_size, frozen_epochs=frozen_epochs, epochs_per_stage=epochs_per_stage, readers=readers,
         epochs=epochs, small=small,
     )  # fmt: skip
-    folder = corpus_folder(corpus, out, console, small=small)
+    with PartialState().main_process_first():
+        folder = corpus_folder(corpus, out, console, small=small)
     opened = Corpus.open(folder)
     count = folds or folds_of(opened, data_set_of(opened.classes.get("emotion", []), opened.about))
     if fold > count:

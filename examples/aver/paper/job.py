@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from accelerate import PartialState
 from accelerate.utils import set_seed
@@ -77,7 +78,7 @@ class PaperJob:
         fold = actor_folds(corpus, self.folds)[self.fold]
         if self.protocol == "honest":
             return fold
-        train = torch.tensor(sorted([*fold.train.tolist(), *fold.validation.tolist()])).numpy()
+        train = np.sort(np.concatenate([fold.train, fold.validation]))
         return Fold(train, fold.test, fold.test, fold.test_groups, fold.test_groups)
 
     def description(self) -> dict[str, Any]:

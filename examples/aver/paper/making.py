@@ -83,7 +83,7 @@ def make_table(
         return None
     threads = max(1, (os.cpu_count() or 1) // parallel)
     done = dict(zip(jobs, run_jobs(jobs, console, workers=parallel, threads=threads, run=run_paper_job), strict=True))
-    made = Made.of(spec, protocol, [(row, done[job]) for row, job in planned])
+    made = Made.of(spec, protocol, [(row, done[job]) for row, job in planned], frozen=system.frozen)
     _print(made, console)
     for note in made.notes():
         console.print(note, soft_wrap=True)

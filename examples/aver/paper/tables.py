@@ -142,15 +142,21 @@ def jobs_of(
 
 
 class Made(NamedTuple):
-    """A table that was made: its rows' accuracies by fold, means over seeds, as fractions."""
+    """A table that was made: its rows' accuracies by fold, means over seeds, as fractions.
+
+    ``frozen`` tells that the CNNs were, so that no images were augmented.
+    """
 
     spec: Spec
     protocol: Protocol
     folds: tuple[str, ...]
     accuracy: dict[str, list[float]]
+    frozen: bool = False
 
     @classmethod
-    def of(cls, spec: Spec, protocol: Protocol, results: Sequence[tuple[Row, dict[str, Any]]]) -> "Made":
+    def of(
+        cls, spec: Spec, protocol: Protocol, results: Sequence[tuple[Row, dict[str, Any]]], *, frozen: bool = False
+    ) -> "Made":
         """Collects the results of a table's runs."""
         folds = tuple(dict.fromkeys(result["fold"] for _, result in results))
         accuracy = {
@@ -164,7 +170,7 @@ class Made(NamedTuple):
             ]
             for row in spec.rows
         }
-        return cls(spec, protocol, folds, accuracy)
+        return cls(spec, protocol, folds, accuracy, frozen)
 
     def figures(self) -> dict[str, Figure]:
         """The mean of each row over folds, as fractions."""
@@ -203,6 +209,12 @@ class Made(NamedTuple):
         notes = [f"Accuracy of the fusion in per cent. Ours: protocol {PROTOCOLS[self.protocol]}."]
         if self.protocol == "paper":
             notes[0] = f"OPTIMISTIC. {notes[0]}"
+        if self.frozen:
+            notes.append("The CNNs were frozen: no images were augmented, whatever a row is called.")
+        if any(row.folds for row in self.spec.rows) and len(self.folds) < len(self.spec.columns):
+            notes.append(
+                f"The paper's mean and sd are over all of its {len(self.spec.columns)} folds, ours over {len(self.folds)}."
+            )
         if self._columns()[:1] == ["S1"]:
             notes.append("; ".join(f"S{n}: actors {fold}" for n, fold in enumerate(self.folds, start=1)) + ".")
         if any(row.folds for row in self.spec.rows) and self.spec.columns[:1] == ("S1",):
