@@ -1,24 +1,28 @@
-"""The comparison that decides: every modality alone, N0, N1 and N2, with equal budget, folds and seeds.
+"""The comparison that decides: every modality alone, N0, N1, N2 and others, with equal budget, folds and seeds.
 
 A fusion is worth its parts only where it is better than the best of them trained alone. Each modality is therefore
 trained by itself, as a network of one branch; the networks of the paper are trained on all of them. Everything else
-stays as the configuration says: epochs, optimizer, folds, seeds.
+stays as the configuration says: epochs, optimizer, folds, seeds. Further fusions and ways to balance the losses can be
+asked for; each combination is then trained as well, with the configuration's network.
 """
 
+import json
 import statistics
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mrpnkit.analysis import Difference, paired_difference
-from mrpnkit.build import build_corpus
+from mrpnkit.analysis import Difference, Rank, paired_difference, ranking
+from mrpnkit.build import build_corpus, build_folds
 from mrpnkit.config import Config, parse_config
 from mrpnkit.data import Corpus
+from mrpnkit.data.audit import refuse
 from mrpnkit.errors import InputError, RunError
-from mrpnkit.experiment import Experiment, finite, run_experiment, summarise
+from mrpnkit.experiment import Experiment, audit_of, finite, fold_numbers, run_experiment, summarise
 from mrpnkit.mrpn import FUSED
+from mrpnkit.parallel import FoldJob, run_folds
 from mrpnkit.records import write_json
-from mrpnkit.runs import RESULTS, is_first_process
+from mrpnkit.runs import RESULTS, claim, is_first_process
 from mrpnkit.targets import minimised
 
 NETWORKS = ("n0", "n1", "n2")
@@ -51,7 +55,7 @@ class Ablation(NamedTuple):
     @property
     def singles(self) -> list[str]:
         """The variants of one modality."""
-        return [name for name in self.labels if name not in NETWORKS]
+        return [name for name in self.labels if name.startswith("only_")]
 
     def values(self, variant: str, metric: str) -> list[float]:
         """A test metric of a variant for each fold, a mean over seeds."""
@@ -64,8 +68,10 @@ class Ablation(NamedTuple):
         return max(self.singles, key=lambda name: sign * statistics.fmean(self.values(name, metric)))
 
     def differences(self, metric: str) -> list[Pair]:
-        """Paired differences between the networks, and of each network to the best single modality, at 95 %."""
-        pairs = [*PAIRS, *((network, self.best_single(metric)) for network in NETWORKS)]
+        """Paired differences between the networks, of each to the best single modality, of further ones to N0; 95 %."""
+        single = self.best_single(metric)
+        others = [name for name in self.labels if name not in NETWORKS and name not in self.singles]
+        pairs = [*PAIRS, *((network, single) for network in (*NETWORKS, *others)), *((name, "n0") for name in others)]
         return [
             Pair(
                 metric,
@@ -76,6 +82,11 @@ class Ablation(NamedTuple):
             )
             for first, second in pairs
         ]
+
+    def ranking(self, metric: str) -> list[Rank]:
+        """The variants by their mean over folds, the best first, and which differences are not established."""
+        values = {name: self.values(name, metric) for name in self.labels}
+        return ranking(values, less_is_better=minimised(metric))
 
     def metrics(self, name: str | None = None) -> list[str]:
         """The fused metric of that name of every target that has it, as ``target/fused/name``; by default its first."""
@@ -90,11 +101,19 @@ class Ablation(NamedTuple):
         return found
 
 
-def variants(config: Config) -> dict[str, tuple[str, Config]]:
-    """Label and configuration of each single modality, N0, N1 and N2, by the name of its folder.
+def variants(
+    config: Config, *, fusions: Sequence[str] = (), balancers: Sequence[str] = ()
+) -> dict[str, tuple[str, Config]]:
+    """Label and configuration of each single modality, N0, N1 and N2, and what was asked for, by the folder's name.
+
+    Args:
+        config: its own fusion and balancer are those of N0, N1 and N2.
+        fusions: further ones, by registered name.
+        balancers: further ones; each is tried with each of the fusions, and with the configuration's own.
 
     Raises:
-        InputError: one branch only, or a monitored metric that not every network has.
+        InputError: one branch only, a monitored metric that not every network has, or a balancer for N0.
+        ConfigError: no such fusion or balancer.
     """
     if len(config.branches) < 2:
         raise InputError(
@@ -113,7 +132,26 @@ def variants(config: Config) -> dict[str, tuple[str, Config]]:
     for network in NETWORKS:
         label = NETWORK_LABELS[network]
         found[network] = (label, changed(config, branches=tuple(config.branches), network=network))
+    network = config.model.network
+    if balancers and network == "n0":
+        raise InputError("N0 has one loss, so that there is nothing to balance; give model.network n1 or n2.")
+    own = (config.model.fusion.name, config.objective.balancer.name)
+    for fusion in dict.fromkeys([own[0], *fusions]):
+        for balancer in dict.fromkeys([own[1], *balancers]):
+            if (fusion, balancer) != own:
+                label = " + ".join([NETWORK_LABELS[network], fusion, *([balancer] if balancers else [])])
+                found[f"{network}-{fusion}-{balancer}"] = (label, with_parts(config, fusion, balancer))
     return found
+
+
+def with_parts(config: Config, fusion: str, balancer: str) -> Config:
+    """The configuration with another fusion or balancer, which have their default options unless it is the same."""
+    content = config.resolved()
+    if fusion != config.model.fusion.name:
+        content["model"]["fusion"] = {"name": fusion}
+    if balancer != config.objective.balancer.name:
+        content["objective"]["balancer"] = {"name": balancer}
+    return parse_config(content, source="ablation")
 
 
 def changed(config: Config, *, branches: Sequence[str], network: str, seed: int | None = None) -> Config:
@@ -136,12 +174,15 @@ def run_ablation(
     *,
     base: str | Path,
     seeds: int = 1,
+    fusions: Sequence[str] = (),
+    balancers: Sequence[str] = (),
+    workers: int = 1,
     corpus: Corpus | None = None,
     say: Callable[[str], None] = lambda text: None,
     progress_bar: bool = False,
     cpu: bool = False,
 ) -> Ablation:
-    """Runs every variant over the folds and seeds, one after another, and writes ``results.json``.
+    """Runs every variant over the folds and seeds, and writes ``results.json``.
 
     Each is a run of its own in ``FOLDER/VARIANT/seed-N`` (see :mod:`mrpnkit.runs`); what is finished is only read, and
     what was interrupted goes on.
@@ -151,7 +192,10 @@ def run_ablation(
         folder: of the ablation.
         base: the folder that paths in the configuration start from.
         seeds: how many, counted from the configuration's.
-        corpus: the data set, where it is open already.
+        fusions: further ones that are tried with the configuration's network.
+        balancers: further ones, each tried with each fusion.
+        workers: folds that are trained at once, each in a process of its own that opens the data set itself.
+        corpus: the data set, where it is open already; with several workers, what the configuration names.
         say: is told in a line what happens.
         progress_bar: draw a bar over the epochs of each fold.
         cpu: stay on the CPU although there is an accelerator.
@@ -164,23 +208,42 @@ def run_ablation(
     if seeds < 1:
         raise InputError(f"An ablation needs one seed or more, got {seeds}.")
     folder = Path(folder)
-    todo = variants(config)
+    todo = variants(config, fusions=fusions, balancers=balancers)
     corpus = corpus if corpus is not None else build_corpus(config, Path(base))
+    folds = build_folds(config, corpus)
+    numbers = fold_numbers(config, folds)
+    findings = audit_of(config, corpus, {number: folds[number - 1] for number in numbers})
+    if config.folds.audit == "refuse":
+        refuse(findings)
+    seeded = {
+        (name, seed): changed(variant, branches=tuple(variant.branches), network=variant.model.network, seed=seed)
+        for name, (_, variant) in todo.items()
+        for seed in range(config.training.seed, config.training.seed + seeds)
+    }
+    if workers > 1:
+        places = {key: folder / key[0] / f"seed-{key[1]}" for key in seeded}
+        for key, place in places.items():
+            claim(place, seeded[key], corpus, base=Path(base), write=is_first_process())
+        jobs = [
+            FoldJob(json.dumps(seeded[key].resolved()), Path(base).resolve(), place, number, cpu)
+            for number in numbers
+            for key, place in places.items()
+        ]
+        run_folds(jobs, workers, say=say)
     experiments: dict[str, list[Experiment]] = {}
-    for name, (label, variant) in todo.items():
-        for seed in range(config.training.seed, config.training.seed + seeds):
-            say(f"{label}, seed {seed}")
-            seeded = changed(variant, branches=tuple(variant.branches), network=variant.model.network, seed=seed)
-            experiment = run_experiment(
-                seeded,
-                folder / name / f"seed-{seed}",
-                base=base,
-                corpus=corpus,
-                say=lambda text: say(f"  {text}"),
-                progress_bar=progress_bar,
-                cpu=cpu,
-            )
-            experiments.setdefault(name, []).append(experiment)
+    for (name, seed), variant in seeded.items():
+        say(f"{todo[name][0]}, seed {seed}")
+        experiment = run_experiment(
+            variant,
+            folder / name / f"seed-{seed}",
+            base=base,
+            corpus=corpus,
+            say=lambda text: say(f"  {text}"),
+            progress_bar=progress_bar,
+            cpu=cpu,
+            findings=findings,
+        )
+        experiments.setdefault(name, []).append(experiment)
     ablation = Ablation(folder, {name: label for name, (label, _) in todo.items()}, experiments)
     if is_first_process():
         write_json(folder / RESULTS, results_of(ablation))
@@ -205,6 +268,7 @@ def results_of(ablation: Ablation) -> dict[str, Any]:
             {**pair._asdict(), "difference": pair.difference._asdict(), "established": pair.difference.established}
             for pair in pairs
         ],
+        "ranking": {metric: [rank.plain() for rank in ablation.ranking(metric)] for metric in fused},
     }
     cleaned: dict[str, Any] = finite(content)
     return cleaned

@@ -89,6 +89,7 @@ def run_experiment(
     say: Callable[[str], None] = lambda text: None,
     progress_bar: bool = False,
     cpu: bool = False,
+    findings: Sequence[Finding] | None = None,
 ) -> Experiment:
     """Trains and tests a configuration on each of its folds, and writes the run's folder (see :mod:`mrpnkit.runs`).
 
@@ -102,6 +103,7 @@ def run_experiment(
         say: is told in a line what happens.
         progress_bar: draw a bar over the epochs of each fold.
         cpu: stay on the CPU although there is an accelerator.
+        findings: of the audit, where the split was audited already.
 
     Raises:
         SplitError: the audit of the split found what makes the result worthless, and ``folds.audit`` is ``"refuse"``.
@@ -112,7 +114,8 @@ def run_experiment(
     corpus = corpus if corpus is not None else build_corpus(config, Path(base))
     folds = build_folds(config, corpus)
     numbers = fold_numbers(config, folds)
-    findings = audit_of(config, corpus, {number: folds[number - 1] for number in numbers})
+    if findings is None:
+        findings = audit_of(config, corpus, {number: folds[number - 1] for number in numbers})
     if config.folds.audit == "refuse":
         refuse(findings)
     run = claim(folder, config, corpus, base=Path(base), write=is_first_process())

@@ -170,17 +170,26 @@ def ablate(
         str | None,
         typer.Option("--metric", help="Of the fusion: what the tables show; default: each target's first."),
     ] = None,
+    fusions: Annotated[
+        list[str] | None, typer.Option("--fusion", help="A further fusion, as `list` names it. May be repeated.")
+    ] = None,
+    balancers: Annotated[
+        list[str] | None, typer.Option("--balancer", help="A further balancer, tried with each fusion. Likewise.")
+    ] = None,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Folds that are trained at once.")] = 1,
     cpu: Cpu = False,
 ) -> None:
     """Compare every modality alone with N0, N1 and N2: equal budget, the same folds and seeds.
 
-    Prints one table with means, spreads, and paired differences with 95 % intervals. The same command goes on where it
-    was stopped.
+    Prints means and spreads, paired differences with 95 % intervals, and a ranking that says which differences are not
+    established. The same command goes on where it was stopped. `mrpnkit report FOLDER` makes a page of it.
 
     Examples:
     `mrpnkit ablate run.toml`
 
-    `mrpnkit ablate run.toml --seeds 3 --metric uar --out runs/comparison`
+    `mrpnkit ablate run.toml --seeds 3 --metric uar --out runs/comparison --workers 4`
+
+    `mrpnkit ablate run.toml --fusion gmu --fusion film --balancer uncertainty`
     """
     from mrpnkit.ablation import check_folder, run_ablation
     from mrpnkit.cli.tables import ablation_tables
@@ -195,7 +204,18 @@ def ablate(
     folder = out or Path("runs") / f"{config.stem}-ablation"
     check_folder(folder)
     with _stoppable(folder):
-        found = run_ablation(chosen, folder, base=base, seeds=seeds, say=say, progress_bar=sys.stderr.isatty(), cpu=cpu)
+        found = run_ablation(
+            chosen,
+            folder,
+            base=base,
+            seeds=seeds,
+            fusions=fusions or (),
+            balancers=balancers or (),
+            workers=workers,
+            say=say,
+            progress_bar=sys.stderr.isatty(),
+            cpu=cpu,
+        )
     if is_first_process():
         for name in found.metrics(metric):
             for shown in ablation_tables(found, name):

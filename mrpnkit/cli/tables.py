@@ -32,7 +32,7 @@ def folds_table(experiment: "Experiment", target: str, *, title: str | None = No
 
 
 def ablation_tables(ablation: "Ablation", metric: str) -> "list[Table]":
-    """One table of means and spreads, a row a variant, and one of paired differences."""
+    """Means and spreads, a row a variant; paired differences; and the ranking."""
     folds = [f"fold {number}" for number in ablation.folds]
     rows = []
     for name, label in ablation.labels.items():
@@ -46,10 +46,17 @@ def ablation_tables(ablation: "Ablation", metric: str) -> "list[Table]":
         established = "yes" if pair.difference.established else "no"
         label = f"{ablation.labels[pair.first]} − {ablation.labels[pair.second]}"
         differences.append([label, f"{mean:+.3f}", interval, established])
+    order = []
+    for rank in ablation.ranking(metric):
+        verdict = rank.plain()["verdict"]
+        behind = "" if rank.behind is None else f"{rank.behind.mean:.3f}"
+        p = "" if rank.adjusted is None else f"{rank.adjusted:.3f}"
+        order.append([str(rank.place), ablation.labels[rank.name], f"{rank.mean:.3f}", behind, p, verdict])
     columns = ("difference", "mean", "95 % interval", "established")
     return [
         table(metric, ("network", *folds, "mean ± sd"), rows),
         table("Paired differences over folds", columns, differences),
+        table("Ranking", ("place", "network", "mean", "behind", "p adjusted", "verdict"), order, left=2),
     ]
 
 
