@@ -1,0 +1,112 @@
+"""Folds of many runs at once: as many processes as there are cores or devices, each fold written whole by one."""
+
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from functools import lru_cache
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mrpnkit.build import build_corpus, build_folds
+from mrpnkit.config import parse_config
+from mrpnkit.data import Corpus
+from mrpnkit.experiment import run_fold
+from mrpnkit.runs import FOLD, fold_folder
+
+
+class FoldJob(NamedTuple):
+    """A fold of a run to be trained and tested: the resolved configuration as JSON, where data and run lie, which."""
+
+    config: str
+    base: Path
+    run: Path
+    number: int
+    cpu: bool
+
+    @property
+    def folder(self) -> Path:
+        """Where the fold lies."""
+        return fold_folder(self.run, self.number)
+
+    def done(self) -> bool:
+        """Whether it was finished before."""
+        return (self.folder / FOLD).is_file()
+
+
+def run_folds(jobs: Sequence[FoldJob], workers: int, *, say: Callable[[str], None] = lambda text: None) -> None:
+    """Runs the folds that are not finished yet, so many at once; interrupted ones go on where they were.
+
+    With several CUDA devices the processes share them in turn; without one, each process has the cores divided by the
+    number of processes as threads. An error in one fold lets those that have begun end, and is raised; what is finished
+    stays.
+
+    Args:
+        jobs: of runs whose folders are claimed already (:func:`mrpnkit.runs.claim`).
+        workers: processes, 1 or more.
+        say: is told in a line what ends.
+    """
+    waiting = [job for job in jobs if not job.done()]
+    if not waiting:
+        return
+    workers = max(1, min(workers, len(waiting)))
+    context = get_context("spawn")
+    turn = context.Value("i", 0)
+    with (
+        _hidden_launcher(),
+        ProcessPoolExecutor(workers, mp_context=context, initializer=_prepare, initargs=(turn, workers)) as pool,
+    ):
+        futures = {pool.submit(_run, job): job for job in waiting}
+        try:
+            for count, future in enumerate(as_completed(futures), start=1):
+                future.result()
+                job = futures[future]
+                say(f"{count} of {len(waiting)}: {job.run.parent.name}/{job.run.name} fold {job.number}")
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+
+
+def _run(job: FoldJob) -> None:
+    config = parse_config(json.loads(job.config), source="ablation")
+    corpus = _corpus(job.config, job.base)
+    fold = build_folds(config, corpus)[job.number - 1]
+    run_fold(config, corpus, fold, job.number, job.folder, cpu=job.cpu)
+
+
+@lru_cache(maxsize=4)
+def _opened(source: str, base: Path) -> Corpus:
+    return build_corpus(parse_config(json.loads(source), source="ablation"), base)
+
+
+def _corpus(config: str, base: Path) -> Corpus:
+    """The corpus, opened once a process for each choice of modalities, whatever the seed."""
+    content: dict[str, Any] = json.loads(config)
+    content["training"]["seed"] = 0
+    return _opened(json.dumps(content, sort_keys=True), base)
+
+
+def _prepare(turn: Any, workers: int) -> None:
+    """In a new process: its device, and its share of the cores."""
+    import torch
+
+    with turn.get_lock():
+        number = turn.value
+        turn.value += 1
+    devices = torch.cuda.device_count()
+    if devices > 1:
+        os.environ["CUDA_VISIBLE_DEVICES"] = str(number % devices)
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // workers))
+
+
+@contextmanager
+def _hidden_launcher() -> Iterator[None]:
+    """Processes of the pool are no processes of a launcher, whatever this one is."""
+    names = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+    kept = {name: os.environ.pop(name) for name in names if name in os.environ}
+    try:
+        yield
+    finally:
+        os.environ.update(kept)
