@@ -47,7 +47,7 @@ def reduce_movie(pictures: Pictures, *, searched: int, key_seconds: float) -> Re
     """Decodes all of ``pictures`` once; None where there is none.
 
     There is a key picture every ``key_seconds``, from the first picture on; the last is one where it is far from those.
-    Memory grows by some two megabytes a second of movie. Where pictures change their size, all are scaled to the first.
+    Memory grows by some three megabytes a second. Where pictures change their size, all are scaled to the first.
 
     Raises:
         CorpusError: the file cannot be opened.

@@ -149,8 +149,8 @@ def _actor(text: str) -> int:
 
 
 def _ravdess_place(member: PurePosixPath) -> Path | None:
-    """``Actor_01/NAME.mp4``, whatever folders the archive has."""
-    if member.suffix.lower() != ".mp4":
+    """``Actor_01/NAME.mp4``, whatever folders the archive has; what a Mac adds to an archive is none."""
+    if member.suffix.lower() != ".mp4" or any(part.startswith((".", "__MACOSX")) for part in member.parts):
         return None
     try:
         name = decode_name(member.stem)
