@@ -28,12 +28,13 @@ from typing import Any, NamedTuple
 import torch
 
 from benchmarks._multiview_data import CONFLICTING, NOISY, SETS, SIGMA, TEST, VALIDATION, read, split
-from benchmarks._multiview_figure import PUBLISHED, PUBLISHED_PROTOCOL, draw, print_table
+from benchmarks._multiview_figure import PUBLISHED, PUBLISHED_PROTOCOL, draw, markdown, print_table, promises
 from benchmarks._multiview_methods import METHODS, MODALITY_DROPOUT, RECIPE, accuracies
 from mrpnkit.report import Figure, print_figures, write_json, write_result
 
 ROOT = Path(__file__).parent
 FIGURE = ROOT.parent / "docs" / "figures" / "multiview.png"
+PAGE = FIGURE.with_suffix(".inc")
 SEEDS = tuple(range(10))
 CHOICE = ("n1", "n2", "modality_dropout")
 """What ``--validation`` trains: what the recipe and the decision were chosen by."""
@@ -93,7 +94,10 @@ def main() -> None:
         rows=rows,
     )
     if not given.validation:
+        for text, value, least in promises(figures):
+            print(f"{text}: {value:.4f}, at least {least:.4f}: {'kept' if value >= least else 'NOT KEPT'}")
         draw(figures, FIGURE)
+        PAGE.write_text(markdown(figures, shown(figures)), encoding="utf-8")
 
 
 def measure(
@@ -130,10 +134,15 @@ def measure(
     figures = figures_of(accuracy)
     figures["minutes"] = Figure(seconds / 60 / workers, "min")
     figures["cpu_minutes"] = Figure(processor / 60, "min")
-    shown = [name.rpartition("/")[2] for name in figures if name.startswith(f"{sets[0]}/normal/")]
-    print_table(figures, [name for name in shown if not name.startswith("only_")], sets)
+    print_table(figures, shown(figures), sets)
     print_figures(figures)
     return {"figures": figures, "accuracy": accuracy}
+
+
+def shown(figures: Mapping[str, Figure]) -> list[str]:
+    """The methods of the table, in order; single views are there as the best of them."""
+    names = dict.fromkeys(name.rpartition("/")[2] for name in figures if "/normal/" in name)
+    return [name for name in names if not name.startswith("only_")]
 
 
 def figures_of(accuracy: Mapping[str, Mapping[str, Mapping[str, list[float]]]]) -> dict[str, Figure]:
