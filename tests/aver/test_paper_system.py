@@ -174,7 +174,7 @@ def test_frozen_cnns_run_once_and_give_what_they_gave_before(corpus: Path, tmp_p
     system = replace(SYSTEM, frozen=True, weights=weights)
     job = tiny_job(corpus, tmp_path, system=system, options=Options(image="none"))
     assert keeping_seconds(job) > 0
-    kept = job.read_corpus(cpu=True)
+    kept = job.read_corpus()
     opened = Corpus.open(corpus)
     assert kept.modalities["video"].lengths.tolist() == [-(-n // 2) for n in opened.modalities["video"].lengths]
     whole = build_system("n2", system, job.options, SHAPE).eval()

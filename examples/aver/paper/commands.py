@@ -284,7 +284,7 @@ def system(
     from accelerate import PartialState
 
     from examples.aver.paper.estimate import measure, spoken
-    from examples.aver.paper.job import PaperJob, run_paper_job
+    from examples.aver.paper.job import PaperJob, on_cpu, run_paper_job
     from examples.aver.paper.making import folds_of, print_heads
     from examples.aver.paper.tables import data_set_of
     from mrpnkit.data import Corpus
@@ -299,7 +299,7 @@ def system(
         batch_size=batch_size, frozen_epochs=frozen_epochs, epochs_per_stage=epochs_per_stage, readers=readers,
         epochs=epochs, small=small,
     )  # fmt: skip
-    with PartialState().main_process_first():
+    with PartialState(cpu=on_cpu()).main_process_first():
         folder = corpus_folder(corpus, out, console, small=small)
     opened = Corpus.open(folder)
     count = folds or folds_of(opened, data_set_of(opened.classes.get("emotion", []), opened.about))

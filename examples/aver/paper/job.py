@@ -106,12 +106,17 @@ class PaperJob:
         """
         return finished(self.folder, self.description())
 
-    def read_corpus(self, *, cpu: bool = False) -> Corpus:
+    def read_corpus(self) -> Corpus:
         """What the network reads: frames and sound, or the kept features of frozen CNNs, made where they lack."""
         if not self.system.frozen:
             return Corpus.open(self.corpus)
         kept = place_of(self.out, self.system, self.options, self.modalities, self.corpus)
-        return Corpus.open(keep_features(kept, self.corpus, self.system, self.options, cpu=cpu))
+        return Corpus.open(keep_features(kept, self.corpus, self.system, self.options, cpu=on_cpu()))
+
+
+def on_cpu() -> bool:
+    """Whether there is nothing but a CPU; accelerate joins several processes on CPUs only where it is told so."""
+    return not torch.accelerator.is_available()
 
 
 def run_paper_job(job: PaperJob, *, progress_bar: bool = False) -> dict[str, Any]:
@@ -125,7 +130,7 @@ def run_paper_job(job: PaperJob, *, progress_bar: bool = False) -> dict[str, Any
     start = time.perf_counter()
     corpus, source = job.read_corpus(), Corpus.open(job.corpus)
     fold, shape = job.split(corpus), Shape.of(source)
-    first = PartialState().is_main_process
+    first = PartialState(cpu=on_cpu()).is_main_process
     if first:
         job.folder.mkdir(parents=True, exist_ok=True)
         about = {key: value for key, value in source.about.items() if key != "clips"}
@@ -178,7 +183,7 @@ def make_paper_trainer(
     )
     optimizer = torch.optim.AdamW(model.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
     plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=schedule.factor, patience=schedule.patience)
-    if is_gradual(schedule) and PartialState().num_processes > 1:
+    if is_gradual(schedule) and PartialState(cpu=on_cpu()).num_processes > 1:
         raise TrainingError(
             "CNNs are unfrozen gradually in one process only: several processes agree at the start on what they train. "
             "Give no --frozen-epochs and --epochs-per-stage, or one process."
@@ -196,6 +201,7 @@ def make_paper_trainer(
         patience=schedule.stop_after,
         precision=job.system.precision,
         folder=(folder or job.folder) if written else None,
+        cpu=on_cpu(),
     )
     return trainer, objective
 

@@ -213,7 +213,8 @@ class Made(NamedTuple):
             notes.append("The CNNs were frozen: no images were augmented, whatever a row is called.")
         if any(row.folds for row in self.spec.rows) and len(self.folds) < len(self.spec.columns):
             notes.append(
-                f"The paper's mean and sd are over all of its {len(self.spec.columns)} folds, ours over {len(self.folds)}."
+                f"The paper's mean and sd are over all of its {len(self.spec.columns)} folds, "
+                f"ours over {len(self.folds)}."
             )
         if self._columns()[:1] == ["S1"]:
             notes.append("; ".join(f"S{n}: actors {fold}" for n, fold in enumerate(self.folds, start=1)) + ".")
