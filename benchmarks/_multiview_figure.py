@@ -91,7 +91,7 @@ def promises(figures: Mapping[str, Figure], sets: Sequence[str] = SETS) -> list[
 def markdown(figures: Mapping[str, Figure], methods: Sequence[str], sets: Sequence[str] = SETS) -> str:
     """The table, the promises and the figure, as docs/multiview.md includes them."""
     lines = [
-        "Accuracy in per cent, normal → conflicting views; mean over ten seeds, ± the standard deviation on normal ones.",
+        "Accuracy in per cent, normal → conflicting views; mean of ten seeds, ± standard deviation on normal ones.",
         "",
         f"| method | {' | '.join(sets)} |",
         f"|---|{'---:|' * len(sets)}",
