@@ -22,7 +22,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from examples.aver.pretrain.faces import CLASSES
-from examples.aver.pretrain.fer2013 import SIZES
+from examples.aver.pretrain.fer2013 import SIZE
 from mrpnkit import Sequences
 from mrpnkit.extractors import FramesTimm
 from mrpnkit.report import Figure, print_figures, write_result
@@ -65,7 +65,7 @@ def main() -> None:
     parser.add_argument("--small", action="store_true", help="a quick run with random weights and no result file")
     given = parser.parse_args()
     torch.manual_seed(0)
-    size = (SIZES[-1][0], SIZES[-1][0])
+    size = (SIZE, SIZE)
     clips = (read_clips(DATA) if DATA.is_dir() else drawn_clips())[:: 8 if given.small else 1]
     if given.small:
         extractor = FramesTimm(1, architecture="test_resnet", size=size).eval()

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from examples.aver.pretrain.training import BEST, STATE, Batch, Recipe, Scores, fit
+from examples.aver.pretrain.training import AGAIN, BEST, STATE, Batch, Recipe, Scores, fit
 from mrpnkit.errors import RunError, TrainingError
 
 RECIPE = Recipe(batch_size=8, learning_rate=0.01, averaging=0.5, precision="float32")
@@ -19,8 +19,12 @@ class Stripes:
     """Two classes: bright above, or bright below. ``accuracies`` overrides what validation says, by epoch."""
 
     def __init__(self, epochs: int, accuracies: tuple[float, ...] | None = None) -> None:
-        self.epochs, self.accuracies = epochs, accuracies
+        self.cycles, self.accuracies = [epochs], accuracies
         self.drawn: list[int] = []
+
+    @property
+    def plan(self) -> list[int]:
+        return self.cycles
 
     def steps(self, epoch: int) -> int:
         return 4
@@ -84,6 +88,53 @@ def test_a_stopped_training_goes_on_as_if_it_had_not_been(tmp_path: Path) -> Non
     assert untouched.drawn == []
 
 
+def test_cycles_follow_one_another_and_may_be_stopped_between(tmp_path: Path) -> None:
+    """Two cycles in one training are a training of the first, and then one of both that goes on."""
+
+    def rates(history: list[dict[str, float]]) -> list[float]:
+        return [row["learning_rate"] for row in history]
+
+    task, whole, parts = Stripes(0), network(), network()
+    task.cycles = [5, 5]
+    history = fit(whole, task, RECIPE, tmp_path / "whole", about={}, say=lambda line: None)
+    assert rates(history)[5:9] == pytest.approx([AGAIN * rate for rate in rates(history)[:4]])
+    assert max(rates(history)) <= RECIPE.learning_rate
+    assert history[4]["learning_rate"] < 0.02 * RECIPE.learning_rate
+
+    class Killed(Stripes):
+        last = 5
+
+        def batches(self, epoch: int, generator: torch.Generator) -> Iterator[Batch]:
+            if epoch == self.last:
+                raise KeyboardInterrupt
+            return super().batches(epoch, generator)
+
+    for last in (5, 7):
+        stopped = Killed(0)
+        stopped.cycles, stopped.last = [5, 5], last
+        with pytest.raises(KeyboardInterrupt):
+            fit(parts, stopped, RECIPE, tmp_path / "parts", about={}, say=lambda line: None)
+    task.drawn.clear()
+    resumed = network()
+    assert len(fit(resumed, task, RECIPE, tmp_path / "parts", about={}, say=lambda line: None)) == 10
+    assert task.drawn == [7, 8, 9]
+    assert torch.equal(weights(resumed), weights(whole))
+
+
+def test_a_finished_training_may_be_given_another_cycle(tmp_path: Path) -> None:
+    task, trained = Stripes(5), network()
+    fit(trained, task, RECIPE, tmp_path / "parts", about={}, say=lambda line: None)
+    task.cycles = [5, 5]
+    fit(trained, task, RECIPE, tmp_path / "parts", about={}, say=lambda line: None)
+    assert task.drawn == list(range(10))
+    whole = network()
+    fit(whole, task, RECIPE, tmp_path / "whole", about={}, say=lambda line: None)
+    assert torch.equal(weights(trained), weights(whole))
+    task.cycles = [4, 5]
+    with pytest.raises(TrainingError, match="another cycles"):
+        fit(trained, task, RECIPE, tmp_path / "parts", about={}, say=lambda line: None)
+
+
 def test_the_best_epoch_is_kept_and_the_first_of_equals(tmp_path: Path) -> None:
     kept: dict[int, torch.Tensor] = {}
 
@@ -133,7 +184,7 @@ def test_other_settings_are_refused(tmp_path: Path) -> None:
     fit(network(), Stripes(1), RECIPE, tmp_path, about={"data": "a"}, say=lambda line: None)
     with pytest.raises(TrainingError, match=r"holds a training with another recipe\. Give another --out, or remove it"):
         fit(network(), Stripes(1), replace(RECIPE, seed=1), tmp_path, about={"data": "a"})
-    with pytest.raises(TrainingError, match="another data, epochs"):
+    with pytest.raises(TrainingError, match="another cycles, data"):
         fit(network(), Stripes(2), RECIPE, tmp_path, about={"data": "b"})
     (tmp_path / STATE).write_bytes(b"no state")
     with pytest.raises(RunError, match=r"is no state of a training \(UnpicklingError\)\. Remove it to train"):

@@ -26,7 +26,11 @@ def fer2013(
     ),
     sizes: Annotated[
         str | None,
-        typer.Option("--sizes", help="Pixels and epochs, such as 64:9,80:5,96:4, which is the default.", metavar="S:N"),
+        typer.Option(
+            "--sizes",
+            help="Pixels and epochs, such as 64:9,80:5,96:4; after a slash those of another cycle of learning.",
+            metavar="S:N,…",
+        ),
     ] = None,
     seed: Seed = 0,
     device: Device = "cpu",
@@ -46,7 +50,7 @@ def fer2013(
 
     recipe = FaceRecipe()
     recipe = replace(
-        recipe, sizes=_sizes(sizes) if sizes else recipe.sizes, training=replace(recipe.training, seed=seed)
+        recipe, cycles=_cycles(sizes) if sizes else recipe.cycles, training=replace(recipe.training, seed=seed)
     )
     if small:
         recipe = small_faces(recipe)
@@ -91,12 +95,12 @@ def speakers(
     conclude_speakers(train_speakers(data, out, recipe, device=device, most=400 if small else None), out, result)
 
 
-def _sizes(text: str) -> tuple[tuple[int, int], ...]:
+def _cycles(text: str) -> tuple[tuple[tuple[int, int], ...], ...]:
     try:
-        pairs = [tuple(map(int, part.split(":"))) for part in text.split(",")]
-        found = tuple((size, epochs) for size, epochs in pairs)
+        cycles = [[tuple(map(int, pair.split(":"))) for pair in part.split(",")] for part in text.split("/")]
+        found = tuple(tuple((size, epochs) for size, epochs in cycle) for cycle in cycles)
     except ValueError as error:
         raise typer.BadParameter(f"expected such as 64:9,80:5,96:4, got {text}", param_hint="--sizes") from error
-    if min(min(pair) for pair in found) < 1:
+    if min(min(pair) for cycle in found for pair in cycle) < 1:
         raise typer.BadParameter(f"expected numbers of at least 1, got {text}", param_hint="--sizes")
     return found

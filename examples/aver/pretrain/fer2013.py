@@ -13,7 +13,9 @@ from examples.aver.pretrain.training import Batch, Recipe, Scores, fit, probabil
 from examples.aver.pretrain.warp import Warp, warped
 from mrpnkit.extractors.pixels import Pixels
 
-SIZES = ((64, 9), (80, 5), (96, 4))
+CYCLES = (((64, 9), (80, 5), (96, 4)), ((96, 4),))
+SIZE = CYCLES[-1][-1][0]
+"""Pixels at which the network is selected and tested."""
 
 
 @dataclass(frozen=True)
@@ -22,14 +24,14 @@ class FaceRecipe:
 
     Args:
         architecture: a network of timm.
-        sizes: sides of the pictures, in pixels, and for how many epochs each; faces of 48 pixels are enlarged to them,
-            and the last is the size at which the network is selected, tested and used.
+        cycles: for each cycle of the learning rate the sides of the pictures, in pixels, and for how many epochs each.
+            Faces of 48 pixels are enlarged to them; the last is the size at which the network is tested and used.
         warp: augmentation.
         training: the loop's settings.
     """
 
     architecture: str = "resnet18"
-    sizes: tuple[tuple[int, int], ...] = SIZES
+    cycles: tuple[tuple[tuple[int, int], ...], ...] = CYCLES
     warp: Warp = field(default_factory=Warp)
     training: Recipe = field(default_factory=Recipe)
 
@@ -39,8 +41,9 @@ class FaceTask:
 
     def __init__(self, splits: FaceSplits, recipe: FaceRecipe, pixels: Pixels) -> None:
         self.recipe, self.splits, self.pixels = recipe, splits, pixels
-        self._sizes = [size for size, epochs in recipe.sizes for _ in range(epochs)]
-        self.epochs = len(self._sizes)
+        self._sizes = [size for cycle in recipe.cycles for size, epochs in cycle for _ in range(epochs)]
+        self.cycles = [sum(epochs for _, epochs in cycle) for cycle in recipe.cycles]
+        self.plan = [[list(pair) for pair in cycle] for cycle in recipe.cycles]
         self._pictures = torch.from_numpy(splits.train.pictures)
         self._labels = torch.from_numpy(splits.train.labels)
 
@@ -122,18 +125,18 @@ def train_faces(
     task = FaceTask(splits, recipe, face_pixels(network, None))
     settings: dict[str, Any] = {"faces": splits.about, "settings": _plain(recipe)}
     history = fit(network, task, recipe.training, out, about=settings)
-    size = recipe.sizes[-1][0]
+    size = recipe.cycles[-1][-1][0]
     scores = [face_scores(network, splits.test, size, recipe, mirrored=mirrored) for mirrored in (True, False)]
     counts = {part: len(getattr(splits, part).labels) for part in PARTS}
-    return FaceOutcome(network, {**settings, "pictures": counts}, recipe.training, history, *scores)
+    return FaceOutcome(
+        network, {**settings, "cycles": task.plan, "pictures": counts}, recipe.training, history, *scores
+    )
 
 
 def small_faces(recipe: FaceRecipe) -> FaceRecipe:
     """An epoch of two small sizes each, to see whether everything works."""
-    return replace(recipe, sizes=((32, 1), (48, 1)), training=replace(recipe.training, batch_size=32))
+    return replace(recipe, cycles=(((32, 1), (48, 1)),), training=replace(recipe.training, batch_size=32))
 
 
 def _plain(recipe: FaceRecipe) -> dict[str, Any]:
-    plain = asdict(recipe)
-    plain["sizes"] = [list(pair) for pair in recipe.sizes]
-    return {key: value for key, value in plain.items() if key != "training"}
+    return {key: value for key, value in asdict(recipe).items() if key not in ("training", "cycles")}

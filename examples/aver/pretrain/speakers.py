@@ -84,7 +84,8 @@ class SpeakerTask:
 
     def __init__(self, recordings: Recordings, labels: Tensor, parts: Parts, recipe: SpeakerRecipe) -> None:
         self.recordings, self.labels, self.parts, self.recipe = recordings, labels, parts, recipe
-        self.epochs = recipe.epochs
+        self.cycles = (recipe.epochs,)
+        self.plan = [recipe.epochs]
 
     def steps(self, epoch: int) -> int:
         """Whole batches only."""
@@ -200,11 +201,13 @@ def train_speakers(
         "utterances": {part: len(rows) for part, rows in parts._asdict().items()},
         "copies_left_out": copies,
         "segment": [recipe.bands, recordings.cut.width],
-        **{key: value for key, value in asdict(recipe).items() if key not in ("training", "memory_gib")},
+        **{key: value for key, value in asdict(recipe).items() if key not in ("training", "memory_gib", "epochs")},
     }
     history = fit(network, task, recipe.training, out, about=about)
     sources = [_source(data, utterances[row]) for row in parts.test]
-    return SpeakerOutcome(network, about, recipe.training, history, task.scores(network, parts.test), sources)
+    return SpeakerOutcome(
+        network, {**about, "epochs": recipe.epochs}, recipe.training, history, task.scores(network, parts.test), sources
+    )
 
 
 def _source(data: Path, utterance: Utterance) -> str:

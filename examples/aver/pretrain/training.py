@@ -1,12 +1,12 @@
 """Training of a classifier whose body becomes a branch's initial weights: one loop for faces and for speakers.
 
-AdamW under one cycle of the learning rate, smoothed labels, and a running mean of the weights that is
+AdamW under one or more cycles of the learning rate, smoothed labels, and a running mean of the weights that is
 what is validated and kept. After every epoch the whole state is saved, so that a stopped training goes on with the
 next epoch as if it had not been stopped: what an epoch draws depends on the seed and its number alone.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from pickle import UnpicklingError
@@ -23,6 +23,8 @@ from mrpnkit.extractors.backbone import Precision, precise
 from mrpnkit.records import write_json
 
 STATE, BEST, METRICS = "state.pt", "best.safetensors", "metrics.json"
+AGAIN = 0.5
+"""Peak of the learning rate in cycles after the first, as a share of its."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,13 @@ class Scores(NamedTuple):
 class Task(Protocol):
     """What is learned: the batches of each epoch, and how a network is validated."""
 
-    epochs: int
+    @property
+    def cycles(self) -> Sequence[int]:
+        """Epochs of each cycle of the learning rate; mostly there is one."""
+
+    @property
+    def plan(self) -> list[Any]:
+        """For each cycle what decides its result, as plain data."""
 
     def steps(self, epoch: int) -> int:
         """Batches in an epoch, counted from 0."""
@@ -100,7 +108,8 @@ def fit(
         task: what is learned.
         recipe: settings.
         folder: what is kept; made.
-        about: whatever else decides the result; a state in the folder must have the same.
+        about: whatever else decides the result; a state in the folder must have the same. Only cycles may be added to
+            those that it was trained for.
         say: is given a line an epoch.
 
     Returns:
@@ -112,15 +121,20 @@ def fit(
     folder.mkdir(parents=True, exist_ok=True)
     device = next(network.parameters()).device
     optimizer = _optimizer(network, recipe)
-    total = sum(task.steps(epoch) for epoch in range(task.epochs))
-    scheduler = torch.optim.lr_scheduler.OneCycleLR(  # of some steps at least: torch cannot rise for one alone
-        optimizer, recipe.learning_rate, total_steps=max(total, 20), pct_start=recipe.warm_up
-    )
     average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.averaging), use_buffers=True)
+    settings = {"recipe": asdict(recipe), "cycles": task.plan, **about}
+    state = _stored(folder / STATE, settings)
+    history: list[dict[str, float]] = state["history"]
+    starts = [sum(task.cycles[:number]) for number in range(len(task.cycles))]
+    cycle = max(number for number, first in enumerate(starts) if first <= len(history))
+    scheduler = _cycle(optimizer, task, recipe, starts, cycle)
     parts: dict[str, Any] = {"network": network, "average": average, "optimizer": optimizer, "scheduler": scheduler}
-    settings = {"recipe": asdict(recipe), "epochs": task.epochs, **about}
-    history = _resumed(folder / STATE, parts, settings)
-    for epoch in range(len(history), task.epochs):
+    for name, part in parts.items():
+        if name in state:
+            part.load_state_dict(state[name])
+    for epoch in range(len(history), sum(task.cycles)):
+        if epoch in starts:
+            parts["scheduler"] = scheduler = _cycle(optimizer, task, recipe, starts, starts.index(epoch))
         row = _epoch(network, average, task, recipe, epoch, optimizer, scheduler, device)
         best = max((past["validation_accuracy"] for past in history), default=-1.0)
         if row["validation_accuracy"] > best:
@@ -129,7 +143,7 @@ def fit(
         _save(folder / STATE, {name: part.state_dict() for name, part in parts.items()}, settings, history)
         write_json(folder / METRICS, {**settings, "history": history})
         say(
-            f"epoch {epoch + 1:3d}/{task.epochs}  loss {row['loss']:.3f}  validation "
+            f"epoch {epoch + 1:3d}/{sum(task.cycles)}  loss {row['loss']:.3f}  validation "
             f"{100 * row['validation_accuracy']:.2f} %  {row['images_per_second']:.0f}/s  {row['seconds']:.0f} s"
         )
     network.load_state_dict(load_file(folder / BEST))
@@ -197,23 +211,35 @@ def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.AdamW:
     return torch.optim.AdamW(groups, lr=recipe.learning_rate)
 
 
-def _resumed(path: Path, parts: Mapping[str, Any], settings: Mapping[str, Any]) -> list[dict[str, float]]:
+def _cycle(
+    optimizer: torch.optim.Optimizer, task: Task, recipe: Recipe, starts: Sequence[int], number: int
+) -> torch.optim.lr_scheduler.OneCycleLR:
+    """The learning rate of a cycle; those after the first rise to :data:`AGAIN` of its peak."""
+    total = sum(task.steps(epoch) for epoch in range(starts[number], starts[number] + task.cycles[number]))
+    peak = recipe.learning_rate * (AGAIN if number else 1.0)
+    return torch.optim.lr_scheduler.OneCycleLR(  # of some steps at least: torch cannot rise for one alone
+        optimizer, peak, total_steps=max(total, 20), pct_start=recipe.warm_up
+    )
+
+
+def _stored(path: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The state of a training that was stopped, or one with no more than an empty history."""
     if not path.is_file():
-        return []
+        return {"history": []}
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, ValueError, EOFError, UnpicklingError) as error:
         kind = type(error).__name__
         raise RunError(f"{path} is no state of a training ({kind}). Remove it to train from the start.") from error
-    differing = sorted(key for key in settings if state["settings"].get(key) != settings[key])
+    stored = dict(state["settings"])
+    if settings["cycles"][: len(stored["cycles"])] == stored["cycles"]:
+        stored["cycles"] = settings["cycles"]
+    differing = sorted(key for key in settings if stored.get(key) != settings[key])
     if differing:
         raise TrainingError(
             f"{path.parent} holds a training with another {', '.join(differing)}. Give another --out, or remove it."
         )
-    for name, part in parts.items():
-        part.load_state_dict(state[name])
-    history: list[dict[str, float]] = state["history"]
-    return history
+    return state
 
 
 def _save(path: Path, states: Mapping[str, Any], settings: Mapping[str, Any], history: list[dict[str, float]]) -> None:
