@@ -1,6 +1,7 @@
 """Balancers and fusions in a training: a trainer that is resumed, two processes against one, and a TOML file."""
 
 import multiprocessing
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +137,10 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, dict[str, Te
     multiprocessing.set_forkserver_preload(["tests.test_balancing_training", "torch._dynamo"])
     start_processes(process, args=(str(folder),), nprocs=2, start_method="forkserver")
     return [torch.load(folder / f"{rank}.pt") for rank in (0, 1)]
+
+
+def labelled(key: str) -> Callable[[str], str]:
+    return lambda text: f"{key}: {text}"
 
 
 @pytest.mark.parametrize("name", BALANCERS)
