@@ -135,7 +135,7 @@ def test_one_command_writes_table_json_and_figures(
         assert content["subsets"][-1]["folds"][number] == pytest.approx(stored, nan_ok=True)
         assert content["rates"][0]["folds"][number] == pytest.approx(stored, nan_ok=True)
     assert content["subsets"][0]["judged"] == {"1": 27, "2": 27, "3": 27}
-    rows = list(csv.DictReader((tmp_path / "x" / "robustness.csv").open()))
+    rows = list(csv.DictReader((tmp_path / "x" / "robustness.csv").read_text().splitlines()))
     assert {row["what"] for row in rows} == {"voice", "face", "voice + face", "rate 0", "rate 0.5"}
     assert {row["target"] for row in rows} == {"emotion", "mood", "age", "level"}
     names = sorted(path.name for path in (tmp_path / "x").glob("*.png"))
