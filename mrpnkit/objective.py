@@ -83,7 +83,7 @@ class Objective:
 
     @property
     def outputs(self) -> dict[str, int]:
-        """The number of scores of each target: what ``MRPN(branches, targets)`` takes."""
+        """How many numbers a head gives for each target, as ``MRPN(branches, targets)`` takes them."""
         return {name: target.outputs for name, target in self.targets.items()}
 
     def weight(self, target: str, head: str) -> float:
