@@ -53,12 +53,10 @@ class ClipStore:
     def row(self, clip: str, origin: str) -> dict[str, Any] | None:
         """What the report says of a clip; None where it has no file, or one of another origin. Frames are not read."""
         try:
-            with np.load(self.path(clip), allow_pickle=False) as arrays:
+            with self.path(clip).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 record = json.loads(str(arrays["record"]))
-        except FileNotFoundError:
-            return None
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-            return None
+            return None  # not there, or damaged: it is made again
         return dict(record["row"]) if record.get("origin") == origin else None
 
     def read(self, clip: str) -> StoredClip:
@@ -68,7 +66,7 @@ class ClipStore:
             CorpusError: its file is missing or damaged.
         """
         try:
-            with np.load(self.path(clip), allow_pickle=False) as arrays:
+            with self.path(clip).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 return StoredClip(arrays["video"], arrays["audio"], json.loads(str(arrays["record"]))["row"])
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise CorpusError(f"{self.path(clip)} cannot be read: {error}. Remove it and prepare again.") from error
