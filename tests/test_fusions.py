@@ -292,9 +292,9 @@ class TestWitnesses:
                 total = sum(likelihood.values())
                 p = sum((likelihood[k] / total * verdict[k] for k in likelihood), np.zeros(TARGETS[target]))
                 np.testing.assert_allclose(np.exp(scores[i].detach().numpy()), p, atol=1e-7)
-                trusted = float(verdicts[target].trusted[i])
+                trusted = verdicts[target].trusted[i].item()
                 assert trusted == pytest.approx(likelihood[None] / total, abs=1e-6)
-                assert float(verdicts[target].misleading[i].sum()) == pytest.approx(1 - trusted)
+                assert verdicts[target].misleading[i].sum().item() == pytest.approx(1 - trusted)
 
     def test_the_one_that_contradicts_is_found(self) -> None:
         say = torch.tensor([9.0, 0.0, 0.0, 0.0, 0.0])

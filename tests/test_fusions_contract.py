@@ -29,6 +29,10 @@ def test_other_rules_of_late_fusion(rule: str) -> None:
     check_fusion(FUSIONS["late"], {"rule": rule}, branches=(1, 3))
 
 
+def test_witnesses_with_a_learned_stand_in() -> None:
+    check_fusion(FUSIONS["witnesses"], {"absent": "learned"}, branches=(1, 3))
+
+
 def test_tied_gates() -> None:
     check_fusion(FUSIONS["gmu"], {"gate": "softmax"}, branches=(2, 3))
 

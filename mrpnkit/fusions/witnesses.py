@@ -14,7 +14,7 @@ from mrpnkit.errors import InputError
 from mrpnkit.feature_norm import Present
 from mrpnkit.fusions.presence import check_branches, check_classes, check_dropout, presence
 from mrpnkit.fusions.registry import FUSIONS
-from mrpnkit.mrpn import FusionComponent
+from mrpnkit.mrpn import Absent, FusionComponent
 
 SMALLEST = 1e-9
 """Added to an agreement, so that probabilities that are zero in float32 divide nothing."""
@@ -58,6 +58,8 @@ class Witnesses(nn.Module):
         features: widths of g_1 … g_N; one branch or more.
         targets: number of classes of each target, two or more.
         doubt: ε, how probable it is beforehand that one of a sample's branches misleads; 0 trusts all of them.
+        absent: what stands for a branch that a sample lacks, or that is left out to hear the others, as of
+            :class:`mrpnkit.FusionComponent`; ``"learned"`` is learned from training samples that lack branches.
         hidden: width inside Scoring; by default that of the concatenation.
         dropout: before each Dense of Scoring.
 
@@ -75,6 +77,7 @@ class Witnesses(nn.Module):
         targets: Mapping[str, int],
         *,
         doubt: float = 0.3,
+        absent: Absent = "zero",
         hidden: int | None = None,
         dropout: float = 0.0,
     ) -> None:
@@ -85,7 +88,7 @@ class Witnesses(nn.Module):
         if not 0.0 <= doubt < 1.0:
             raise InputError(f"Witnesses: doubt is a probability below 1, got {doubt}.")
         self.doubt = doubt
-        self.concat = FusionComponent(features, targets, hidden=hidden, dropout=dropout)
+        self.concat = FusionComponent(features, targets, hidden=hidden, dropout=dropout, absent=absent)
 
     def forward(
         self, features: Sequence[Tensor], present: Sequence[Present], sides: Sequence[Mapping[str, Tensor]]
