@@ -200,6 +200,12 @@ def figures_of(found: Sequence[dict[str, Any]], size: Size, peaks: dict[str, flo
             figures[f"{name}/share_of_matmul_peak"] = Figure(reached / peaks[precision], "fraction")
     for aggregator, value in flops.items():
         figures[f"{aggregator}/gflop_per_clip"] = Figure(value, "GFLOP")
+    costs = {one["way"]: statistics.fmean(one["processor_seconds" if one["device"] == "cpu" else "step_seconds"])
+             for one in found}  # fmt: skip
+    for aggregator in flops:
+        slow, fast = (costs.get(f"{aggregator}/{precision}/eager") for precision in ("float32", "bfloat16"))
+        if slow and fast:
+            figures[f"{aggregator}/bfloat16_speedup"] = Figure(slow / fast, "times")
     for precision, value in peaks.items():
         figures[f"matmul_peak/{precision}"] = Figure(value, "TFLOP/s")
     return figures
@@ -258,7 +264,19 @@ def main() -> None:
     planned = ways(small=arguments.small)
     found = [] if arguments.small or arguments.fresh else measured_before(config)
     done = {one["way"] for one in found}
-    figures = figures_of(found, size, peaks)
+
+    def write() -> None:
+        known = {one["way"] for one in found}
+        write_result(
+            RESULT,
+            claim="What a training step of the paper's full system costs on this machine.",
+            config={**config, "not_measured": [way.name for way in planned if way.name not in known]},
+            figures=figures_of(found, size, peaks),
+            rows={"ways": found},
+        )
+
+    if found:
+        write()
     with tempfile.TemporaryDirectory() as folder:
         corpus = make_corpus(Path(folder) / "corpus", size, (size.warm_up + size.steps + 1) * size.batch)
         for way in planned:
@@ -268,17 +286,9 @@ def main() -> None:
             found.append(_apart(way, size, corpus, threads, readers))
             seconds = statistics.fmean(found[-1]["step_seconds"])
             print(f"{way.name}: {seconds:.2f} s a step, {found[-1]['peak_gib']:.1f} GiB", flush=True)
-            figures = figures_of(found, size, peaks)
             if not arguments.small:  # after each way, so that a long run that is stopped leaves what it has measured
-                known = {one["way"] for one in found}
-                left = [other.name for other in planned if other.name not in known]
-                write_result(
-                    RESULT,
-                    claim="What a training step of the paper's full system costs on this machine.",
-                    config={**config, "not_measured": left},
-                    figures=figures,
-                    rows={"ways": found},
-                )
+                write()
+    figures = figures_of(found, size, peaks)
     print_figures(figures)
 
 
