@@ -14,6 +14,7 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "audio_hf": {"model": "folder"},
     "corpus": {"path": "prepared"},
     "csv": {"path": "samples.csv", "modalities": {"voice": {"columns": ["voice_*"]}}},
+    "fixed": {"weights": {"fused": 0.5}},
     "files": {"path": "clips", "modalities": {"voice": {"files": "{id}.wav"}}},
     "huggingface": {"path": "clips", "modalities": {"voice": {"column": "voice"}}},
     "npz": {"path": "features.npz"},
