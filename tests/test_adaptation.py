@@ -1,0 +1,161 @@
+"""Adaptation to a group: the formulas again in plain NumPy, what it is for, and what is stored."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from mrpnkit.data import Corpus, FirstStep
+from mrpnkit.data.adaptation import Adaptation, Population
+from mrpnkit.errors import CorpusError, InputError
+
+WIDTH = 3
+
+
+def people(samples: int = 12, persons: int = 8, *, seed: int = 0, steps: int = 4) -> Corpus:
+    """Persons with means and spreads of their own; two emotions that move every number by the same amount."""
+    generator = np.random.default_rng(seed)
+    own = 5 * generator.standard_normal((persons, WIDTH))
+    scale = np.exp(generator.normal(0, 0.3, (persons, WIDTH)))
+    owner = np.repeat(np.arange(persons), samples)
+    labels = np.tile(np.arange(samples) % 2, persons)
+    voices = [
+        own[o] + scale[o] * ((2 * label - 1) + 0.5 * generator.standard_normal((steps + row % 3, WIDTH)))
+        for row, (o, label) in enumerate(zip(owner, labels, strict=True))
+    ]
+    return Corpus.from_arrays(
+        {"audio": voices, "face": generator.standard_normal((samples * persons, 2))},
+        {"emotion": [["calm", "happy"][label] for label in labels]},
+        groups={"actor": [f"p{o}" for o in owner]},
+    )
+
+
+def rows_of(corpus: Corpus, *names: str) -> NDArray[np.int64]:
+    return np.flatnonzero(np.isin(corpus.groups["actor"], names))
+
+
+def test_statistics_by_the_formulas() -> None:
+    """m_g and s_g of an enrolled group, from its samples and the population, number by number."""
+    corpus = people()
+    train = rows_of(corpus, *[f"p{number}" for number in range(6)])
+    fitted = Adaptation.fit(corpus, "actor", train, modalities=["audio"], strength=4.0)
+
+    def of_group(rows: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        parts = [np.asarray(corpus.read("audio", int(row)), dtype=np.float64) for row in rows]
+        means = np.array([part.mean(0) for part in parts])
+        squares = np.mean([(part**2).mean(0) for part in parts], axis=0)
+        variance = (squares - means.mean(0) ** 2) * len(parts) / (len(parts) - 1)
+        return means.mean(0), variance, means.var(0, ddof=1)
+
+    groups = [of_group(rows_of(corpus, f"p{number}")) for number in range(6)]
+    mean = np.mean([g[0] for g in groups], axis=0)
+    variance, within = (np.mean([g[k] for g in groups], axis=0) for k in (1, 2))
+    between = np.maximum(np.var([g[0] for g in groups], axis=0, ddof=1) - within / 12, 0)
+    chosen = rows_of(corpus, "p7")[:5]
+    enrolled = fitted.enrol("p7", {"audio": [corpus.read("audio", int(row)) for row in chosen]})
+    own = of_group(chosen)
+    weight = 5 / (5 + within / between)
+    found, scale = enrolled.statistics("p7", "audio")
+    np.testing.assert_allclose(found, weight * own[0] + (1 - weight) * mean)
+    np.testing.assert_allclose(scale**2, (4 * own[1] + 4.0 * variance) / (4 + 4.0))
+    nobody, everywhere = enrolled.statistics("p9", "audio")
+    np.testing.assert_allclose(nobody, mean)
+    np.testing.assert_allclose(everywhere**2, variance)
+
+
+def test_what_is_a_persons_own_goes_away() -> None:
+    corpus = people()
+    train = rows_of(corpus, *[f"p{number}" for number in range(6)])
+    fitted = Adaptation.fit(corpus, "actor", train)
+    clips = [corpus.read("audio", int(row)) for row in rows_of(corpus, "p6")]
+    adapted = fitted.enrol("p6", {"audio": clips}).apply(corpus, "actor")
+    raw, found = ([np.mean([c.read("audio", int(r)).mean(0) for r in rows_of(corpus, n)], axis=0) for n in ("p0", "p6")]
+                  for c in (corpus, adapted))  # fmt: skip
+    assert np.abs(raw[0] - raw[1]).max() > 1
+    assert np.abs(found[0] - found[1]).max() < 0.15
+    assert adapted.modalities["audio"].steps.dtype == np.float32
+    assert (adapted.modalities["audio"].lengths == corpus.modalities["audio"].lengths).all()
+    assert adapted.about["adapted"]["column"] == "actor"
+    calm, happy = (np.mean([adapted.read("audio", int(r)).mean() for r in rows_of(corpus, "p6")
+                            if corpus.targets["emotion"][r] == label]) for label in (0, 1))  # fmt: skip
+    assert happy - calm > 1
+
+
+def test_few_samples_count_less() -> None:
+    """One clip moves the mean a little way, many nearly all of it; numbers that differ less between people less."""
+    population = Population(np.zeros(2), np.ones(2), np.array([1.0, 1.0]), np.array([9.0, 0.1]))
+    fitted = Adaptation({"": {"audio": population}})
+    clip = np.full((4, 2), 10.0)
+    few, many = (fitted.enrol("x", {"audio": [clip] * n}).statistics("x", "audio")[0] for n in (1, 50))
+    np.testing.assert_allclose(few, [10 * 1 / (1 + 1 / 9), 10 * 1 / (1 + 1 / 0.1)])
+    assert few[1] < many[1] < 10
+    assert few[0] < many[0] < 10
+
+
+def test_one_condition_is_taken_for_what_it_is() -> None:
+    """A person enrolled from happy clips alone is placed as one enrolled from all, since the population tells how much
+    happy clips differ."""
+    corpus = people(samples=40, persons=12)
+    train = rows_of(corpus, *[f"p{number}" for number in range(10)])
+    fitted = Adaptation.fit(corpus, "actor", train, modalities=["audio"], condition="emotion")
+    assert set(fitted.population) == {"", "calm", "happy"}
+    mine = rows_of(corpus, "p11")
+    happy = [corpus.read("audio", int(row)) for row in mine if corpus.targets["emotion"][row] == 1]
+    truth = fitted.enrol("p11", {"audio": [corpus.read("audio", int(r)) for r in mine]}).statistics("p11", "audio")
+    told = fitted.enrol("p11", {"audio": happy}, condition="happy").statistics("p11", "audio")
+    naive = fitted.enrol("p11", {"audio": happy}).statistics("p11", "audio")
+    assert np.abs(told[0] - truth[0]).max() < 0.5 * np.abs(naive[0] - truth[0]).max()
+
+
+def test_stored_and_read_back(tmp_path: Path) -> None:
+    corpus = people()
+    fitted = Adaptation.fit(corpus, "actor", condition="emotion", strength=3.0)
+    read = Adaptation.load(fitted.save(tmp_path / "people.npz"))
+    assert read.strength == 3.0
+    for group in ("p0", "p5", "nobody"):
+        for modality in ("audio", "face"):
+            for ours, theirs in zip(fitted.statistics(group, modality), read.statistics(group, modality), strict=True):
+                np.testing.assert_array_equal(ours, theirs)
+    assert set(read.population) == {"", "calm", "happy"}
+    (tmp_path / "other.npz").write_bytes(b"no")
+    with pytest.raises(CorpusError, match=r"other\.npz holds no adaptation"):
+        Adaptation.load(tmp_path / "other.npz")
+
+
+def test_a_window_chooses_which_steps_are_measured() -> None:
+    corpus = people()
+    first = Adaptation.fit(corpus, "actor", window=FirstStep()).groups["p0"]["audio"]
+    expected = np.mean([corpus.read("audio", int(row))[0] for row in rows_of(corpus, "p0")], axis=0)
+    np.testing.assert_allclose(first.mean, expected)
+
+
+def test_absent_samples_are_left_out() -> None:
+    corpus = Corpus.from_arrays(
+        {"audio": [np.ones((2, 1)), np.zeros((0, 1)), np.full((1, 1), 3.0), np.full((1, 1), 5.0)]},
+        {"y": [0, 1, 0, 1]}, groups={"actor": ["a", "a", "b", "b"]},
+    )  # fmt: skip
+    fitted = Adaptation.fit(corpus, "actor")
+    assert fitted.groups["a"]["audio"].samples == 1
+    assert len(fitted.apply(corpus, "actor").read("audio", 1)) == 0
+
+
+def test_what_cannot_be_is_said() -> None:
+    corpus = people()
+    with pytest.raises(InputError, match="no column 'speaker'; it has actor"):
+        Adaptation.fit(corpus, "speaker")
+    with pytest.raises(InputError, match="no modality 'pulse'"):
+        Adaptation.fit(corpus, "actor", modalities=["pulse"])
+    with pytest.raises(InputError, match="no target or column 'mood'"):
+        Adaptation.fit(corpus, "actor", condition="mood")
+    with pytest.raises(InputError, match="1 groups of 'actor' have 'audio'; a population needs two"):
+        Adaptation.fit(corpus, "actor", rows_of(corpus, "p0"))
+    fitted = Adaptation.fit(corpus, "actor")
+    with pytest.raises(InputError, match="no condition 'sad' was fitted"):
+        fitted.enrol("x", {}, condition="sad")
+    with pytest.raises(InputError, match="have another width than 3"):
+        fitted.enrol("x", {"audio": [np.zeros((2, 5))]})
+    with pytest.raises(InputError, match="no statistics of the modality 'pulse'"):
+        fitted.enrol("x", {"pulse": [np.zeros((2, 5))]})
+    with pytest.raises(InputError, match="the corpus has no column 'speaker'"):
+        fitted.apply(corpus, "speaker")

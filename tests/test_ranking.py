@@ -1,0 +1,97 @@
+"""The ranking and what an ablation asks for beyond the paper's networks, trained at once in several processes."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.stats import t as student
+from scipy.stats import ttest_rel
+
+from mrpnkit.ablation import run_ablation, variants
+from mrpnkit.analysis import holm, ranking, t_probability
+from mrpnkit.config import parse_config
+from mrpnkit.errors import ConfigError, InputError, RunError
+from mrpnkit.report.comparison import compare, is_ablation, write_comparison
+from tests.small_runs import CONFIG, small_corpus
+
+
+def test_t_probabilities_are_scipys() -> None:
+    for freedom in (1, 2, 5, 9, 30):
+        for value in (0.0, 0.5, 2.0, 6.0):
+            assert t_probability(value, freedom) == pytest.approx(2 * student.sf(value, freedom), abs=1e-12)
+
+
+def test_ranking_is_of_paired_t_tests_with_the_first() -> None:
+    generator = np.random.default_rng(0)
+    folds = generator.normal(0, 0.05, 10)
+    values = {name: (m + folds + generator.normal(0, 0.01, 10)).tolist()
+              for name, m in (("low", 0.5), ("high", 0.8), ("near", 0.797))}  # fmt: skip
+    ranks = ranking(values)
+    assert [rank.name for rank in ranks] == ["high", "near", "low"]
+    expected = holm([ttest_rel(values["high"], values[name]).pvalue for name in ("near", "low")])
+    assert [rank.adjusted for rank in ranks[1:]] == pytest.approx(expected)
+    assert [rank.plain()["verdict"] for rank in ranks] == ["first", "not established", "behind"]
+    assert [rank.name for rank in ranking(values, less_is_better=True)] == ["low", "near", "high"]
+    assert ranking({"a": [0.5], "b": [0.4]})[1].adjusted == 1.0
+    with pytest.raises(InputError, match="the same number of folds"):
+        ranking({"a": [0.5], "b": [0.4, 0.3]})
+
+
+def test_fusions_and_balancers_are_tried_in_every_combination() -> None:
+    config = parse_config(CONFIG)
+    found = variants(config, fusions=["gmu"], balancers=["uncertainty"])
+    assert list(found) == ["only_audio", "only_face", "n0", "n1", "n2", "n2-concat-uncertainty", "n2-gmu-sum",
+                           "n2-gmu-uncertainty"]  # fmt: skip
+    label, asked = found["n2-gmu-uncertainty"]
+    assert label == "N2 (MRPN) + gmu + uncertainty"
+    assert (asked.model.fusion.name, asked.objective.balancer.name) == ("gmu", "uncertainty")
+    assert asked.training == config.training
+    with pytest.raises(ConfigError, match="gmoo"):
+        variants(config, fusions=["gmoo"])
+    n0 = parse_config({**CONFIG, "model": {"network": "n0"}})
+    with pytest.raises(InputError, match="nothing to balance"):
+        variants(n0, balancers=["uncertainty"])
+
+
+@pytest.fixture(scope="module")
+def ablations(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
+    """The same small ablation in one process and in two."""
+    folder = tmp_path_factory.mktemp("ablations")
+    small_corpus().save(folder / "corpus")
+    content: dict[str, Any] = {**CONFIG, "training": {**CONFIG["training"], "epochs": 1},
+                               "folds": {**CONFIG["folds"], "only": [1, 3]}}  # fmt: skip
+    config = parse_config(content)
+    for workers in (1, 2):
+        run_ablation(config, folder / str(workers), base=folder, fusions=["sum"], workers=workers, cpu=True)
+    return {workers: folder / str(workers) for workers in (1, 2)}
+
+
+def test_processes_change_no_figure(ablations: dict[int, Path]) -> None:
+    one, two = (json.loads((ablations[workers] / "results.json").read_text()) for workers in (1, 2))
+    assert one == two
+    assert list(one["variants"]) == ["only_audio", "only_face", "n0", "n1", "n2", "n2-sum-sum"]
+    assert one["folds"] == [1, 3]
+    assert one["ranking"]["emotion/fused/accuracy"][0]["verdict"] == "first"
+
+
+def test_an_ablation_and_runs_are_compared(ablations: dict[int, Path], tmp_path: Path) -> None:
+    assert is_ablation(ablations[1])
+    assert not is_ablation(ablations[1] / "n0" / "seed-0")
+    compared = compare([ablations[1]])
+    assert len(compared.values) == 6
+    written = write_comparison([ablations[1]], tmp_path / "page")
+    assert written[0].name == "index.html"
+    html = written[0].read_text(encoding="utf-8")
+    assert "Behind it by more than chance" in html or "Not established" in html
+    runs = [ablations[1] / name / "seed-0" for name in ("n1", "n2")]
+    two = compare(runs)
+    assert two.folds == [1, 3]
+    assert list(two.values) == ["seed-0", str(runs[1])]
+    content = json.loads((runs[0] / "fold-01" / "fold.json").read_text())
+    (runs[0] / "fold-01" / "fold.json").write_text(json.dumps({**content, "split": "another"}))
+    with pytest.raises(RunError, match="is of another split"):
+        compare(runs)
+    with pytest.raises(RunError, match="no finished fold in common"):
+        compare([])
