@@ -169,8 +169,10 @@ def test_a_truncated_movie(tmp_path: Path) -> None:
     text = next(odd.text for odd in movie.oddities if odd.kind == "truncated")
     assert text.startswith("pictures end after")
     assert "of 2.0" in text
-    with pytest.raises(CorpusError, match=r"cut\.mp4 cannot be opened"):
-        prepare_movie(cut(tmp_path / "cut.mp4", whole, share=0.0001), CROPS)
+    nothing = prepare_movie(cut(tmp_path / "cut.mp4", whole, share=0.01), CROPS)
+    assert kinds(nothing) == ["no pictures", "no sound"]
+    with pytest.raises(CorpusError, match=r"gone\.mp4 does not exist"):
+        prepare_movie(tmp_path / "gone.mp4", CROPS)
 
 
 def test_a_file_of_sound_alone(tmp_path: Path) -> None:
