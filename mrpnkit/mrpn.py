@@ -2,7 +2,8 @@
 
 Source: Xin Chang and Władysław Skarbek, "Multi-modal Residual Perceptron Network for Audio-Video Emotion
 Recognition", arXiv:2107.10742. Numbers in brackets are the paper's equations. This file needs torch, the ragged batch
-of :mod:`mrpnkit.sequences` and the FeatureNorm of :mod:`mrpnkit.feature_norm`: it can be read, or lifted out with them.
+of :mod:`mrpnkit.sequences`, the FeatureNorm of :mod:`mrpnkit.feature_norm` and :mod:`mrpnkit.presence`, which says who
+has which modality: it can be read, or lifted out with them.
 
 Where the paper leaves a choice open, the choice and its reason stand in the docstring of the part. One addition runs
 through all parts: a sample may lack a modality. ``present`` tells which samples have it; absent rows are zero in every
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 
 from mrpnkit.errors import InputError
 from mrpnkit.feature_norm import FeatureNorm, Present
+from mrpnkit.presence import Fallback, anything, fallen_back, presence
 from mrpnkit.sequences import Sequences
 
 FUSED = "fused"
@@ -27,7 +29,6 @@ FUSED = "fused"
 
 Network = Literal["n0", "n1", "n2"]
 Absent = Literal["zero", "learned"]
-Fallback = Literal["never", "single", "incomplete"]
 
 
 class ResPerceptron(nn.Module):
@@ -199,8 +200,7 @@ class MRPNOutput(NamedTuple):
     @property
     def judged(self) -> Present:
         """(B,): True where the fusion has something to judge by, at least one modality; None where all samples do."""
-        masks = [mask for mask in self.present.values() if mask is not None]
-        return torch.stack(masks).any(dim=0) if masks and len(masks) == len(self.present) else None
+        return anything(self.present)
 
 
 class MRPN(nn.Module):
@@ -309,7 +309,7 @@ class MRPN(nn.Module):
         Raises:
             InputError: a modality that is missing or unknown, batches of different sizes, lengths that do not fit.
         """
-        present = self._presence(inputs)
+        present = presence(list(self.branches), inputs)
         normalised, corrected, sequences = {}, {}, {}
         for name, module in self.branches.items():
             branch = cast(Branch, module)
@@ -339,7 +339,7 @@ class MRPN(nn.Module):
         result = self.fusion(*read, *([further[what][name] for name in names] for what in self.reads))
         fused, parts = result if isinstance(result, Fused) else (result, {})
         if self.fallback != "never" and not self.training:
-            fused = self._fallen_back(fused, scores, features.present)
+            fused = fallen_back(fused, scores, features.present, self.fallback)
         return MRPNOutput(fused, scores if sides else {}, features.present, parts)
 
     def forward(self, inputs: Mapping[str, Sequences], *, sides: bool | None = None) -> MRPNOutput:
@@ -350,38 +350,9 @@ class MRPN(nn.Module):
     def _needs_sides(self) -> bool:
         return "sides" in self.reads or (self.fallback != "never" and not self.training)
 
-    def _fallen_back(
-        self, fused: dict[str, Tensor], scores: dict[str, dict[str, Tensor]], present: dict[str, Present]
-    ) -> dict[str, Tensor]:
-        """Fused scores, in their place the mean score of the branches that are left where the rule says so."""
-        masks = [mask for mask in present.values() if mask is not None]
-        if not masks:
-            return fused
-        here = torch.stack([torch.ones_like(masks[0]) if mask is None else mask for mask in present.values()])
-        left = here.sum(dim=0)
-        falls = (left > 0) & (left < len(here))
-        if self.fallback == "single":
-            falls &= left == 1
-        share = (here / left.clamp(min=1))[:, :, None]
-        return {
-            target: torch.where(
-                falls[:, None], (share * torch.stack([heads[target] for heads in scores.values()])).sum(dim=0), values
-            ).to(values.dtype)
-            for target, values in fused.items()
-        }
 
-    def _presence(self, inputs: Mapping[str, Sequences]) -> dict[str, Present]:
-        if inputs.keys() != dict.fromkeys(self.branches).keys():
-            raise InputError(_wrong_names(list(self.branches), list(inputs)))
-        sizes = {name: sequences.lengths.shape[0] for name, sequences in inputs.items()}
-        if len(set(sizes.values())) != 1:
-            raise InputError(f"MRPN: the modalities have batches of different sizes: {sizes}.")
-        for name, sequences in inputs.items():
-            if sequences.lengths.device.type == "cpu":
-                sequences.check(name)
-        masks = {name: inputs[name].lengths > 0 for name in self.branches}
-        complete = torch.stack(list(masks.values())).all(dim=1).tolist()
-        return {name: None if full else masks[name] for name, full in zip(masks, complete, strict=True)}
+def _side(head: nn.Module, normalised: Tensor, present: Present) -> Tensor:
+    return cast(Tensor, head(normalised, present) if isinstance(head, Scoring) else head(normalised))
 
 
 def check_names(names: Mapping[str, object], kind: str) -> None:
@@ -397,18 +368,3 @@ def check_names(names: Mapping[str, object], kind: str) -> None:
                 f"MRPN: {name!r} cannot be the name of a {kind}: {why}. Rename it, for instance to "
                 f"{(name.replace('.', '_') if '.' in name else (name or kind) + '_1')!r}."
             )
-
-
-def _side(head: nn.Module, normalised: Tensor, present: Present) -> Tensor:
-    return cast(Tensor, head(normalised, present) if isinstance(head, Scoring) else head(normalised))
-
-
-def _wrong_names(expected: list[str], given: list[str]) -> str:
-    missing = [name for name in expected if name not in given]
-    unknown = [name for name in given if name not in expected]
-    parts = ["MRPN: the batch does not have the modalities of the model."]
-    if missing:
-        parts.append(f"Missing: {', '.join(missing)} (for a modality that no sample has, give Sequences.absent).")
-    if unknown:
-        parts.append(f"Unknown: {', '.join(unknown)}.")
-    return " ".join([*parts, f"The model has: {', '.join(expected)}."])
