@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.multiprocessing.spawn import start_processes
 from torch.nn.parallel import DistributedDataParallel
 
-from mrpnkit import MRPN, Classification, FeatureNorm, Objective, Sequences
+from mrpnkit import MRPN, Classification, FeatureNorm, MultiLabel, Objective, Ordinal, Regression, Sequences
+from mrpnkit.targets import Target
 from tests.small_models import affine_branch, ragged, randomise
 
 BATCH = 8
@@ -32,6 +33,9 @@ MODELS: dict[str, dict[str, list[int]]] = {
     "labels unequal": {"video": [1, 0, 1, 2, 1, 1, 1, 0], "emotion": [0, 2, 1, 0, 2, -1, 1, -1]},
     "no label in the first": {"video": [1, 1, 1, 2, 1, 1, 1, 0], "emotion": [-1, -1, -1, -1, -1, 2, 1, 0]},
 }
+NAN = float("nan")
+VALUES = [0.5, NAN, 2.0, -1.0, 0.3, 1.5, -0.7, 4.0]
+KINDS = "every kind of target, stand-ins, a sample of nothing"
 Results = dict[str, dict[str, Tensor]]
 
 
@@ -66,6 +70,34 @@ def model_step(case: dict[str, list[int]], start: int, end: int, *, side: Any) -
     return found | {f"buffer {name}": buffer for name, buffer in model.named_buffers()}
 
 
+def kinds_step(start: int, end: int) -> dict[str, Tensor]:
+    """One training step on targets of every kind, with CCC, whose loss is a figure of the whole batch."""
+    targets: dict[str, Target] = {
+        "age": Regression("ccc", mean=0.5, sd=2.0),
+        "mood": MultiLabel(2),
+        "pain": Ordinal(3),
+    }
+    objective = Objective(targets, target_weights={"age": 2.0})
+    branches = {"audio": affine_branch(4, 3), "video": affine_branch(4, 2)}
+    model = MRPN(branches, objective.outputs, absent="learned")
+    randomise(model, seed=2)
+    inputs = {
+        "audio": part(ragged([2, 1, 3, 1, 1, 2, 0, 4], 4), start, end),
+        "video": part(ragged([1, 1, 1, 1, 1, 0, 0, 3], 4, seed=1), start, end),
+    }
+    mood = torch.tensor([[0, 1], [1, 1], [-1, 0], [0, 0], [1, 0], [1, -1], [0, 1], [-1, -1]])
+    labels = {"age": torch.tensor(VALUES), "mood": mood, "pain": torch.tensor([0, 1, 2, -1, 1, 0, 2, 2])}
+    module: nn.Module = DistributedDataParallel(model) if dist.is_initialized() else model
+    output = module(inputs)
+    loss = objective(output, {name: values[start:end] for name, values in labels.items()})
+    loss.total.backward()
+    found = {"fused": output.fused["age"].detach(), "audio": output.branches["audio"]["age"].detach()}
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        found[f"gradient {name}"] = parameter.grad
+    return found
+
+
 def part(inputs: Sequences, start: int, end: int) -> Sequences:
     return Sequences.of(inputs.unbind()[start:end])
 
@@ -74,7 +106,8 @@ def everything(start: int, end: int) -> Results:
     results = {f"norm: {name}": norm_step(present, start, end) for name, present in NORMS.items()}
     results |= {f"model: {name}": model_step(case, start, end, side="dense") for name, case in MODELS.items()}
     scoring = model_step(MODELS["no video in the second"], start, end, side="scoring")
-    return results | {"model: no video in the second, scoring": scoring}
+    results |= {"model: no video in the second, scoring": scoring}
+    return results | {f"model: {KINDS}": kinds_step(start, end)}
 
 
 def process(rank: int, folder: str) -> None:
@@ -119,7 +152,7 @@ def test_feature_norm(name: str, one: Results, two: tuple[Results, Results]) -> 
         torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5, msg=labelled(key))
 
 
-@pytest.mark.parametrize("name", [*MODELS, "no video in the second, scoring"])
+@pytest.mark.parametrize("name", [*MODELS, "no video in the second, scoring", KINDS])
 def test_model_and_objective(name: str, one: Results, two: tuple[Results, Results]) -> None:
     whole = one[f"model: {name}"]
     first, second = (results[f"model: {name}"] for results in two)
