@@ -1,5 +1,6 @@
 """What is compared on multi-view sets, how each is trained, and what it decides."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -24,6 +25,7 @@ RECIPE: Mapping[str, Any] = {
     "hidden": 128,
     "dropout": 0.0,
     "batch_size": 128,
+    "batches": "of at most that size, as equal as can be",
     "epochs": 25,
     "optimizer": "AdamW, fused",
     "learning_rate": 1e-2,
@@ -134,7 +136,7 @@ def trained(split: Split, views: Sequence[str], method: Method, seed: int, *, ep
     rows = np.random.default_rng(seed).permutation(len(corpus))
     held = len(rows) // 10 if method.holds_out else 0
     dropout = ModalityDropout(dict.fromkeys(views, method.modality_dropout)) if method.modality_dropout else None
-    size = int(RECIPE["batch_size"])
+    size = _even(len(rows) - held, int(RECIPE["batch_size"]))
     batches = loader(
         CorpusDataset(corpus, rows[held:], modalities=views, augmentation=Augmentation(dropout=dropout), seed=seed),
         size,
@@ -157,6 +159,15 @@ def trained(split: Split, views: Sequence[str], method: Method, seed: int, *, ep
     )
     trainer.fit(keep="last")
     return model.eval()
+
+
+def _even(samples: int, most: int) -> int:
+    """The size of as few batches as can be, all about equal.
+
+    A last batch of a few samples, such as the 4 that 3,588 leave over, would have its say in the running statistics of
+    batch norm just before they are used: on validation parts of scene15 that costs two points.
+    """
+    return math.ceil(samples / math.ceil(samples / most))
 
 
 @torch.no_grad()
