@@ -165,7 +165,7 @@ def _even(samples: int, most: int) -> int:
     """The size of as few batches as can be, all about equal.
 
     A last batch of a few samples, such as the 4 that 3,588 leave over, would have its say in the running statistics of
-    batch norm just before they are used: on validation parts of scene15 that costs two points.
+    batch norm just before they are used, and cost accuracy on validation parts.
     """
     return math.ceil(samples / math.ceil(samples / most))
 
