@@ -213,3 +213,24 @@ def test_the_command_goes_all_the_way_and_frames_timm_loads_the_weights(
     again = CliRunner().invoke(app, ["pretrain", "fer2013", *arguments], catch_exceptions=False)
     assert "epoch" not in again.output  # finished before, only tested anew
     assert json.loads(result.read_text())["figures"]["test_accuracy"] == content["figures"]["test_accuracy"]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "text"), [("64-9", "expected such as 64:9,80:5,96:4"), ("64:0", "expected numbers of at least 1")]
+)
+def test_sizes_that_say_nothing_are_refused(sizes: str, text: str, tmp_path: Path) -> None:
+    from typer.testing import CliRunner
+
+    from examples.aver.__main__ import app
+
+    arguments = ["pretrain", "fer2013", "--data", str(tmp_path), "--sizes", sizes]
+    shown = CliRunner().invoke(app, arguments, env={"COLUMNS": "200", "TERMINAL_WIDTH": "200", "NO_COLOR": "1"})
+    assert shown.exit_code == 2
+    assert text in shown.output
+
+
+def test_cycles_are_read_from_the_command_line() -> None:
+    from examples.aver.pretrain.commands import _cycles
+    from examples.aver.pretrain.fer2013 import CYCLES
+
+    assert _cycles("64:9,80:5,96:4/80:6") == CYCLES
