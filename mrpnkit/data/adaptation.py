@@ -10,6 +10,7 @@ for the first time, and stand apart.
 Letters: D numbers of a flattened step, n samples of a group.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -193,8 +194,8 @@ class Adaptation:
     def normalise(self, group: str, modality: str, steps: NDArray[np.generic]) -> Steps:
         """Steps (T, ...) of a group, normalised; float32."""
         mean, scale = self.statistics(group, modality)
-        flat = np.asarray(steps, dtype=np.float64).reshape(len(steps), -1)
-        if flat.shape[1] != len(mean) and len(flat):
+        flat = np.asarray(steps, dtype=np.float64).reshape(len(steps), math.prod(steps.shape[1:]))
+        if flat.shape[1] != len(mean):
             raise InputError(f"Steps of {modality!r} have {flat.shape[1]} numbers; the statistics have {len(mean)}.")
         return np.asarray((flat - mean) / scale, dtype=np.float32).reshape(steps.shape)
 
