@@ -119,7 +119,8 @@ def draw(figures: Mapping[str, Figure], path: Path, sets: Sequence[str] = SETS) 
 
     canvas = Canvas(figsize=(11.0, 6.6), layout="constrained")
     panels = canvas.subplots(1, len(sets), sharey=True, squeeze=False)[0]
-    rows = [*DRAWN, *(f"{name} (published)" for name in PUBLISHED)]
+    measured = [name for name in DRAWN if f"{sets[0]}/normal/{name}" in figures]
+    rows = [*measured, *(f"{name} (published)" for name in PUBLISHED)]
     for panel, name in zip(panels, sets, strict=True):
         for place, row in enumerate(rows):
             if row in DRAWN:

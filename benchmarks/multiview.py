@@ -11,7 +11,7 @@ training part) and then trained on the whole training part; no epoch is selected
 of each training. ``--validation`` repeats what the choice rests on: trained on four fifths of each training part, tried
 on the rest, no test sample read; it writes multiview_validation.json.
 
-    python -m benchmarks.multiview [--data FOLDER] [--out FOLDER] [--workers N] [--validation] [--small]
+    python -m benchmarks.multiview [--data FOLDER] [--out FOLDER] [--workers N] [--claims] [--validation] [--small]
 
 What is finished stands in the folder of ``--out``, and the same command goes on from there.
 """
@@ -61,14 +61,21 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/multiview"), help="where finished splits are kept")
     parser.add_argument("--workers", type=int, default=2, help="processes, each with one thread")
     parser.add_argument("--validation", action="store_true", help="what the recipe was chosen by; reads no test sample")
+    parser.add_argument(
+        "--claims", action="store_true", help="only what the claims are about: single views, N0, N1, N2"
+    )
     parser.add_argument("--small", action="store_true", help="a quick run that writes no result file")
     given = parser.parse_args()
+    methods = CHOICE if given.validation else FIRST if given.claims else tuple(METHODS)
     if given.small:
         with tempfile.TemporaryDirectory() as folder:
-            measure(given.data, Path(folder), ("scene15", "rosmap"), (0,), 1, validation=given.validation, small=True)
+            sets = ("scene15", "rosmap")
+            measure(given.data, Path(folder), sets, (0,), 1, methods=methods, validation=given.validation, small=True)
         return
     part = "validation" if given.validation else "test"
-    rows = measure(given.data, given.out / part, SETS, SEEDS, given.workers, validation=given.validation, small=False)
+    rows = measure(
+        given.data, given.out / part, SETS, SEEDS, given.workers, methods=methods, validation=given.validation
+    )
     figures = rows.pop("figures")
     write_result(
         ROOT / "results" / ("multiview_validation.json" if given.validation else "multiview.json"),
@@ -80,7 +87,7 @@ def main() -> None:
         config={
             "seeds": SEEDS,
             "recipe": {**RECIPE, "modality_dropout of that method": MODALITY_DROPOUT},
-            "methods": {name: _described(name) for name in (CHOICE if given.validation else METHODS)},
+            "methods": {name: _described(name) for name in methods},
             "test": {"share": TEST, "rosmap": "its own 106 samples", "read": "no" if given.validation else "once"},
             "validation": {"share of the training part": VALIDATION},
             "conflicts": {"noisy": NOISY, "sigma": SIGMA, "conflicting": CONFLICTING, "samples": "tried ones only"},
@@ -101,16 +108,24 @@ def main() -> None:
 
 
 def measure(
-    data: Path, folder: Path, sets: Sequence[str], seeds: Sequence[int], workers: int, *, validation: bool, small: bool
+    data: Path,
+    folder: Path,
+    sets: Sequence[str],
+    seeds: Sequence[int],
+    workers: int,
+    *,
+    methods: Sequence[str],
+    validation: bool,
+    small: bool = False,
 ) -> dict[str, Any]:
     """Runs what is not finished; gives the figures and the accuracies by set, condition and method."""
-    methods = {name: list(CHOICE) if validation else [*_single(data, name), *METHODS] for name in sets}
+    chosen = {name: [*([] if validation else _single(data, name)), *methods] for name in sets}
     tasks = [
         Task(data, name, seed, method, folder, validation, small)
         for first in (True, False)  # what the claims are about, of all seeds; then the others
         for seed in seeds
         for name in sets
-        for method in methods[name]
+        for method in chosen[name]
         if (method not in METHODS or method in FIRST) is first
     ]
     folder.mkdir(parents=True, exist_ok=True)

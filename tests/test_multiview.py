@@ -98,12 +98,12 @@ def test_all_steps_and_what_is_finished_is_kept(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     chosen = {name: METHODS[name] for name in ("n0", "n1", "n2", "gradient_blending", "tmc", "modality_dropout")}
-    monkeypatch.setattr(multiview, "METHODS", chosen)
     monkeypatch.setattr(_multiview_methods, "METHODS", chosen)
 
     def measured() -> dict[str, Any]:
+        sets = ("scene15", "rosmap")
         return multiview.measure(
-            folder, tmp_path / "out", ("scene15", "rosmap"), (0, 1), 1, validation=False, small=True
+            folder, tmp_path / "out", sets, (0, 1), 1, methods=list(chosen), validation=False, small=True
         )
 
     first = measured()
