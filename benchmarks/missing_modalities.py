@@ -106,6 +106,7 @@ def run(data: Path, out: Path, workers: int | None, *, tested: int, seeds: int, 
             rows={"curves": [one for found in results.values() for one in found]},
         )  # fmt: skip
         draw(results)
+        (FIGURES / "missing.inc").write_text(as_text(results, figures), encoding="utf-8")
     print_figures(figures)
 
 
@@ -134,8 +135,36 @@ def figures_of(results: Results) -> dict[str, Figure]:
 def draw(results: Results) -> None:
     """A figure for each set."""
     for name, variants in DRAWN.items():
-        studies = {_label(variant): study(results[name, variant]) for variant in variants}
+        studies = {_words(variant): study(results[name, variant]) for variant in variants}
         draw_studies(studies, METRIC, FIGURES / f"missing_{name}.png", title=TITLES[name])
+
+
+def as_text(results: Results, figures: Mapping[str, Figure]) -> str:
+    """The tables that the documentation includes, in Markdown."""
+    lines: list[str] = []
+    for name, title in TITLES.items():
+        count = len(next(found for (one, _), found in results.items() if one == name))
+        spread = f"{count} folds of unseen actors" if name == "ravdess" else f"{count} random splits"
+        most = max(int(key.rpartition("_")[2]) for key in figures if key.startswith(f"{name}/n2/left_"))
+        columns = {f"left_{size}": f"{size} left" for size in range(most, 0, -1)}
+        columns |= {"rate_0.3": "rate 0.3", "rate_0.5": "rate 0.5", "rate_0.7": "rate 0.7"}
+        lines += [f"**{title}**: accuracy, mean ± standard deviation over {spread}.", ""]
+        lines += [f"| network | {' | '.join(columns.values())} |", f"|---|{'---:|' * len(columns)}"]
+        labels = dict.fromkeys(key.split("/")[1] for key in figures if key.startswith(f"{name}/"))
+        for label in labels:
+            cells = []
+            for column in columns:
+                value, _, deviation, _ = figures[f"{name}/{label}/{column}"]
+                cells.append(f"{value:.3f}" + (f" ± {deviation:.3f}" if deviation is not None else ""))
+            lines.append(f"| {_words(label)} | {' | '.join(cells)} |")
+        lines += ["", f"![Accuracy by modalities left and by rate: {title}](../figures/missing_{name}.png)", ""]
+    return "\n".join(lines)
+
+
+def _words(label: str) -> str:
+    words = {"dropout": "modality dropout", "learned": "learned stand-in", "incomplete": "fall-back"}
+    network, *rest = label.split("_")
+    return ", ".join([network.upper(), *(words[part] for part in rest)])
 
 
 def study(found: list[dict[str, Any]], rule: str = "never") -> Robustness:
@@ -150,11 +179,6 @@ def study(found: list[dict[str, Any]], rule: str = "never") -> Robustness:
         float(rate): {fold: {METRIC: curve["rates"][rate]} for fold, curve in curves.items()} for rate in first["rates"]
     }
     return Robustness(subsets, rates, {}, REPEATS)
-
-
-def _label(variant: str) -> str:
-    network, _, dropout = variant.partition("_")
-    return network.upper() + (", modality dropout" if dropout else "")
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from mrpnkit.data.folds import Fold, group_folds
 from mrpnkit.registry import _is_ours
 from tests.small_runs import CLASSES, TOML, small_corpus, workplace
 
-NAMES = ("train", "evaluate", "predict", "ablate", "extract", "list", "describe", "check", "report")
+NAMES = ("train", "evaluate", "predict", "ablate", "extract", "list", "describe", "check", "report", "robustness")
 
 
 def call(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
