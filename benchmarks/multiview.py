@@ -40,13 +40,9 @@ CHOICE = ("n1", "n2", "modality_dropout")
 """What ``--validation`` trains: what the recipe and the decision were chosen by."""
 FIRST = ("n0", *CHOICE)
 READ = (
-    "twice: a first run of single views, N0, N1 and N2 left over batches of few samples and was lower than validation "
-    "had been (scene15, N2: 0.818); even batches were then tried on validation parts, taken over, and all was run again"
-)
-READ = (
     "twice: in a first run of single views, N0, N1 and N2 the last batch of an epoch could be of a few samples, and "
-    "its test figures were below those of validation (scene15, N2: 0.818); even batches were then compared on validation "
-    "parts of scene15, taken over for all sets, and everything was trained and tested again"
+    "its test figures were below those of validation (scene15, N2: 0.818); even batches were then compared on "
+    "validation parts of scene15, taken over for all sets, and everything was trained and tested again"
 )
 """How often test figures were seen before the recipe was final."""
 CONDITIONS = ("normal", "conflicting")
