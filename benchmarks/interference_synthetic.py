@@ -50,7 +50,7 @@ FULL, SMALL = Scale(8, 4, 4, 10, 4, 30), Scale(4, 2, 2, 2, 2, 4)
 def clips_of(scale: Scale, seed: int, placed: str) -> list[Clip]:
     """Clean clips of those who train; of those who are tested, with misleading voices where ``placed`` says."""
     actors, spoilt_actor = scale.training + scale.testing, str(scale.training + 1)
-    shares = dict.fromkeys(SPOILT_CLASSES if placed == "class" else EMOTIONS, 1.0)
+    shares: dict[int | str, float] = dict.fromkeys(SPOILT_CLASSES if placed == "class" else EMOTIONS, 1.0)
     spoilt = Evidence(misleading={"audio": shares})
     clean = SyntheticCorpus(seed=seed, n_actors=actors, takes=scale.test_takes).clips()
     bad = SyntheticCorpus(seed=seed, n_actors=actors, takes=scale.test_takes, evidence=spoilt).clips()

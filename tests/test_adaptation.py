@@ -154,8 +154,8 @@ def test_what_cannot_be_is_said() -> None:
     with pytest.raises(InputError, match="no condition 'sad' was fitted"):
         fitted.enrol("x", {}, condition="sad")
     with pytest.raises(InputError, match="have another width than 3"):
-        fitted.enrol("x", {"audio": [np.zeros((2, 5))]})
+        fitted.enrol("x", {"audio": [np.zeros((2, 5), dtype=np.float32)]})
     with pytest.raises(InputError, match="no statistics of the modality 'pulse'"):
-        fitted.enrol("x", {"pulse": [np.zeros((2, 5))]})
+        fitted.enrol("x", {"pulse": [np.zeros((2, 5), dtype=np.float32)]})
     with pytest.raises(InputError, match="the corpus has no column 'speaker'"):
         fitted.apply(corpus, "speaker")

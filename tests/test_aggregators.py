@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from mrpnkit import Sequences
 from mrpnkit.aggregators import AGGREGATORS, GRU, LSTM, Attention, BiLSTM, Last, Max, Mean, Transformer
-from mrpnkit.aggregators.transformer import sinusoids
 from mrpnkit.errors import InputError
+from mrpnkit.positions import sinusoids
 from mrpnkit.testing import check_aggregator
 
 

@@ -11,7 +11,16 @@ import jsonschema
 import pytest
 from pydantic import ValidationError
 
-from mrpnkit.config import AdamWConfig, PartConfig, RegressionConfig, SGDConfig, json_schema, load_config, parse_config
+from mrpnkit.config import (
+    AdamWConfig,
+    PartConfig,
+    RegressionConfig,
+    SGDConfig,
+    json_schema,
+    load_config,
+    parse_config,
+)
+from mrpnkit.config.targets import ClassificationConfig
 from mrpnkit.errors import ConfigError
 from tests.test_hostile_config import WRONG, configuration
 
@@ -72,7 +81,9 @@ def test_everything_is_read() -> None:
     assert audio.extractor.options["kernel_size"] == 5
     assert audio.aggregator.options == {"hidden_features": 64, "layers": 1, "dropout": 0.0, "pool": "last"}
     assert audio.slice_seconds == 1.0
-    assert config.targets["emotion"].label_smoothing == 0.1
+    emotion = config.targets["emotion"]
+    assert isinstance(emotion, ClassificationConfig)
+    assert emotion.label_smoothing == 0.1
     assert (config.model.network, config.model.hidden, config.model.side) == ("n1", 32, "scoring")
     assert dict(config.objective.weights) == {"fused": 1.0, "audio": 0.5}
     assert config.training.optimizer == SGDConfig(learning_rate=0.1)

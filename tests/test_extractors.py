@@ -26,6 +26,7 @@ def ragged(lengths: list[int], width: int, seed: int = 0) -> Sequences:
 OTHER_STEPS = {
     "audio_hf": "test_ready_made_waves.py",
     "frames_timm": "test_ready_made_images.py",
+    "spectrogram_timm": "test_spectrogram_timm.py",
     "speech_torchaudio": "test_ready_made_waves.py",
     "text_hf": "test_ready_made_text.py",
     "video_torchvision": "test_ready_made_images.py",

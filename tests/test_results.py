@@ -14,6 +14,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mrpnkit import records
 from mrpnkit.records import versions
 from mrpnkit.report import Figure, print_figures, write_json, write_result
 from mrpnkit.report.results import this_command
@@ -67,7 +68,7 @@ def test_the_machine_has_no_name_in_it(tmp_path: Path) -> None:
 
 
 def test_packages_that_are_not_installed_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mrpnkit.records.PACKAGES", ("torch", "a-package-that-nobody-has"))
+    monkeypatch.setattr(records, "PACKAGES", ("torch", "a-package-that-nobody-has"))
     assert list(versions()) == ["python", "torch"]
 
 

@@ -5,7 +5,6 @@ Letters: B batch, S steps of all samples, T steps of the longest sample, F featu
 
 from typing import Literal, get_args
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
