@@ -4,7 +4,7 @@ Letters: n samples, C classes. A head is ``fused`` or a branch.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
@@ -26,12 +26,12 @@ class Outcomes(NamedTuple):
         groups: (n,) texts of each column of the data set, such as the actor.
     """
 
-    ids: NDArray[np.str_]
+    ids: NDArray[Any]
     folds: Int64[NDArray[np.int64], "samples"]
     labels: Int64[NDArray[np.int64], "samples"]
     classes: tuple[str, ...]
     probabilities: dict[str, Float64[NDArray[np.float64], "samples classes"]]
-    groups: dict[str, NDArray[np.str_]]
+    groups: dict[str, NDArray[Any]]
 
     @classmethod
     def of(

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,7 +54,7 @@ def holm(probabilities: Sequence[float]) -> list[float]:
 
 def bootstrap(
     values: NDArray[np.float64],
-    clusters: NDArray[np.str_] | None = None,
+    clusters: NDArray[Any] | None = None,
     *,
     confidence: float = 0.95,
     draws: int = 2000,
