@@ -38,6 +38,7 @@ from mrpnkit.data.folds import natural
 from mrpnkit.report import Figure, print_figures, write_result
 
 RESULT = Path(__file__).parent / "results" / "interference_ravdess.json"
+FIGURE = Path(__file__).parent.parent / "docs" / "figures" / "interference_ravdess.png"
 VARIANTS: Mapping[str, Variant] = {
     "n0": Variant("n0"),
     "n1": Variant("n1"),
@@ -254,7 +255,30 @@ def main() -> None:
         figures=figures,
         rows={"differences": differences, **rows},
     )
+    draw(rows["study"], FIGURE)
     print_figures(figures)
+
+
+def draw(study: Mapping[str, Any], path: Path) -> None:
+    """Of every variant and rule, the difference to N1 with its interval over the five blocks."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib.figure import Figure as Canvas
+
+    names = sorted((name for name in study if name != "n1/fused"), key=lambda name: float(study[name]["mean"]))
+    canvas = Canvas(figsize=(6.4, 0.3 * len(names) + 0.9), layout="constrained")
+    axes = canvas.subplots()
+    axes.axvline(0, color="C7", linewidth=1)
+    for place, name in enumerate(names):
+        one = {key: 100 * value for key, value in study[name]["minus_n1"].items()}
+        axes.plot([one["low"], one["high"]], [place, place], color="C0", linewidth=1.5)
+        axes.plot(one["mean"], place, "o", color="C0", markersize=5)
+    axes.set_yticks(range(len(names)), [name.replace("/fused", "").replace("/", ", ") for name in names])
+    axes.set_xlabel("points over N1, 95 % interval over blocks")
+    axes.grid(axis="x", alpha=0.3)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    canvas.savefig(path, dpi=150)
 
 
 def small(folder: Path, console: Console) -> None:
