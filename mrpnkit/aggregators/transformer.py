@@ -39,6 +39,7 @@ class Transformer(nn.Module):
         positions: ``"sinusoidal"`` adds :func:`sinusoids`, for sequences of any length; ``"none"`` adds nothing, and
             the result does not depend on the order of the steps.
 
+    >>> import torch
     >>> tuple(Transformer(5, features=8, heads=2)(Sequences.of([torch.ones(3, 5), torch.ones(0, 5)])).shape)
     (2, 8)
     """
