@@ -10,9 +10,8 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 
-from examples.aver.paper.options import Options, Scale, Schedule, System, Weights
+from examples.aver.paper.flags import PANEL, Flags, chosen, with_flags
 
-PANEL = "The paper's system on pixels and sound"
 DRAWN = "runs/aver-pixels"
 
 CorpusFolder = Annotated[
@@ -27,57 +26,6 @@ ProtocolName = Annotated[
     typer.Option("--protocol", help="Select the epoch on other actors, or on those reported (optimistic).",
                  rich_help_panel=PANEL),
 ]  # fmt: skip
-PaperOptions = Annotated[
-    str,
-    typer.Option(
-        "--options", help="Of IA, VA or none; AO or WO; T or NT; lstm, bilstm or transformer: such as VA+WO. A table's "
-        "rows overrule what they are about.", rich_help_panel=PANEL,
-    ),
-]  # fmt: skip
-Pairing = Annotated[
-    float, typer.Option("--pairing", min=0, max=1, help="Share of voices from other clips of the class.",
-                        rich_help_panel=PANEL),
-]  # fmt: skip
-Cnn = Annotated[str, typer.Option("--cnn", help="Network of timm for both CNNs.", rich_help_panel=PANEL)]
-Size = Annotated[
-    int | None, typer.Option("--size", min=16, help="Resize frames to this many pixels.", rich_help_panel=PANEL)
-]
-Fps = Annotated[
-    float | None, typer.Option("--fps", help="Thin frames to about so many a second.", rich_help_panel=PANEL)
-]
-ScaleName = Annotated[Scale, typer.Option("--scale", help="Of the spectrogram.", rich_help_panel=PANEL)]
-Bands = Annotated[int, typer.Option("--bands", min=8, help="Height of a segment's picture.", rich_help_panel=PANEL)]
-SpectrogramHop = Annotated[
-    int, typer.Option("--spectrogram-hop", min=1, help="Samples between its columns.", rich_help_panel=PANEL)
-]
-VideoWeights = Annotated[
-    str | None, typer.Option("--video-weights", help="safetensors of `pretrain fer2013`.", rich_help_panel=PANEL)
-]
-AudioWeights = Annotated[
-    str | None, typer.Option("--audio-weights", help="safetensors of `pretrain speakers`.", rich_help_panel=PANEL)
-]
-Frozen = Annotated[
-    bool, typer.Option("--frozen", help="CNNs stay as they are; their features are computed once.",
-                       rich_help_panel=PANEL),
-]  # fmt: skip
-Precision = Annotated[
-    Literal["bfloat16", "float32"], typer.Option("--precision", help="Of the computation.", rich_help_panel=PANEL)
-]
-Checkpointing = Annotated[
-    bool, typer.Option("--checkpointing", help="Less memory for more computing.", rich_help_panel=PANEL)
-]
-BatchSize = Annotated[int, typer.Option("--batch-size", min=1, help="Clips of a batch.", rich_help_panel=PANEL)]
-FrozenEpochs = Annotated[
-    int, typer.Option("--frozen-epochs", min=0, help="CNNs rest at first, for so many epochs.", rich_help_panel=PANEL)
-]
-StageEpochs = Annotated[
-    int,
-    typer.Option("--epochs-per-stage", min=0, help="Then a stage more trains every so many epochs; 0: all at once.",
-                 rich_help_panel=PANEL),
-]  # fmt: skip
-Readers = Annotated[
-    int, typer.Option("--readers", min=0, help="Processes that read clips ahead.", rich_help_panel=PANEL)
-]
 EstimateOnly = Annotated[
     bool, typer.Option("--estimate", help="Say how long it would take, and stop.", rich_help_panel=PANEL)
 ]
@@ -85,39 +33,6 @@ Small = Annotated[
     bool, typer.Option("--small", help="A tiny network, one fold, two epochs: does everything work?",
                        rich_help_panel=PANEL),
 ]  # fmt: skip
-
-
-def chosen(
-    *,
-    options: str, pairing: float, cnn: str, size: int | None, fps: float | None, scale: Scale, bands: int,
-    spectrogram_hop: int,
-    video_weights: str | None, audio_weights: str | None, frozen: bool, precision: Literal["bfloat16", "float32"],
-    checkpointing: bool, batch_size: int, frozen_epochs: int, epochs_per_stage: int, readers: int, epochs: int | None,
-    small: bool,
-) -> tuple[Options, System, Schedule]:  # fmt: skip
-    """What the command line says, as the three parts of a job."""
-    start = Options(pairing=pairing, image="none" if frozen else "VA")
-    system = System(
-        cnn="test_resnet" if small else cnn,
-        features=32 if small else 256,
-        size=size,
-        frames_per_second=fps or (5.0 if small else None),
-        scale=scale,
-        bands=64 if small else bands,
-        hop=320 if small else spectrogram_hop,
-        weights=Weights(video_weights, audio_weights),
-        frozen=frozen,
-        precision=precision,
-        checkpointing=checkpointing,
-    )
-    schedule = Schedule(
-        epochs=epochs or (2 if small else Schedule().epochs),
-        batch_size=batch_size,
-        frozen_epochs=frozen_epochs,
-        epochs_per_stage=epochs_per_stage,
-        workers=readers,
-    )
-    return Options.parse(options, start), system, schedule
 
 
 def corpus_folder(given: Path | None, out: Path, console: Console, *, small: bool = False) -> Path:
@@ -161,23 +76,8 @@ def table(
     result: Annotated[Path | None, typer.Option("--result", help="Also write a result file (JSON).")] = None,
     corpus: CorpusFolder = None,
     protocol: ProtocolName = "honest",
-    options: PaperOptions = "",
-    pairing: Pairing = 0.0,
-    cnn: Cnn = "resnet18",
-    size: Size = None,
-    fps: Fps = None,
-    scale: ScaleName = "log",
-    bands: Bands = 256,
-    spectrogram_hop: SpectrogramHop = 64,
-    video_weights: VideoWeights = None,
-    audio_weights: AudioWeights = None,
-    frozen: Frozen = False,
-    precision: Precision = "bfloat16",
-    checkpointing: Checkpointing = False,
-    batch_size: BatchSize = 16,
-    frozen_epochs: FrozenEpochs = 0,
-    epochs_per_stage: StageEpochs = 0,
-    readers: Readers = 0,
+    *,
+    flags: Flags,
     estimate: EstimateOnly = False,
     small: Small = False,
 ) -> None:
@@ -202,12 +102,7 @@ def table(
         raise InputError(
             f"table {number} reads a corpus of face crops and sound: run prepare-movies, then give --corpus."
         )
-    parts = chosen(
-        options=options, pairing=pairing, cnn=cnn, size=size, fps=fps, scale=scale, bands=bands,
-        spectrogram_hop=spectrogram_hop, video_weights=video_weights, audio_weights=audio_weights, frozen=frozen,
-        precision=precision, checkpointing=checkpointing, batch_size=batch_size, frozen_epochs=frozen_epochs,
-        epochs_per_stage=epochs_per_stage, readers=readers, epochs=epochs, small=small,
-    )  # fmt: skip
+    parts = chosen(flags=flags, epochs=epochs, small=small)
     out = out or Path(DRAWN)
     folder = corpus_folder(corpus, out, console, small=small)
     make_table(
@@ -253,23 +148,8 @@ def system(
     seed: Annotated[int, typer.Option("--seed", help="Of weights, order and augmentation.")] = 0,
     epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="At most.")] = None,
     protocol: ProtocolName = "honest",
-    options: PaperOptions = "",
-    pairing: Pairing = 0.0,
-    cnn: Cnn = "resnet18",
-    size: Size = None,
-    fps: Fps = None,
-    scale: ScaleName = "log",
-    bands: Bands = 256,
-    spectrogram_hop: SpectrogramHop = 64,
-    video_weights: VideoWeights = None,
-    audio_weights: AudioWeights = None,
-    frozen: Frozen = False,
-    precision: Precision = "bfloat16",
-    checkpointing: Checkpointing = False,
-    batch_size: BatchSize = 16,
-    frozen_epochs: FrozenEpochs = 0,
-    epochs_per_stage: StageEpochs = 0,
-    readers: Readers = 0,
+    *,
+    flags: Flags,
     estimate: EstimateOnly = False,
     small: Small = False,
 ) -> None:
@@ -292,13 +172,7 @@ def system(
     from mrpnkit.runs import is_first_process
 
     console = Console(highlight=False, quiet=not is_first_process())
-    parts = chosen(
-        options=options, pairing=pairing, cnn=cnn, size=size, fps=fps, scale=scale, bands=bands,
-        spectrogram_hop=spectrogram_hop, video_weights=video_weights,
-        audio_weights=audio_weights, frozen=frozen, precision=precision, checkpointing=checkpointing,
-        batch_size=batch_size, frozen_epochs=frozen_epochs, epochs_per_stage=epochs_per_stage, readers=readers,
-        epochs=epochs, small=small,
-    )  # fmt: skip
+    parts = chosen(flags=flags, epochs=epochs, small=small)
     with PartialState(cpu=on_cpu()).main_process_first():
         folder = corpus_folder(corpus, out, console, small=small)
     opened = Corpus.open(folder)
@@ -391,7 +265,7 @@ def predict(
 
 def add_to(app: typer.Typer) -> None:
     """Adds the commands of this module to the command line."""
-    for command in (table, system, figure, predict):
+    for command in (with_flags(table), with_flags(system), figure, predict):
         app.command()(command)
 
 
