@@ -5,7 +5,7 @@ a :class:`~mrpnkit.errors.ConfigError` with the path that the user wrote, everyt
 """
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar, assert_never
 
@@ -15,7 +15,8 @@ from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR, ReduceLROnPlateau
 
-from mrpnkit.build_targets import Scale, build_targets, target_config, target_names, target_problems
+from mrpnkit.build_checks import check_corpus, refuse, unfit
+from mrpnkit.build_targets import Scale, build_targets, target_names
 from mrpnkit.config import Config, PartConfig
 from mrpnkit.config.models import (
     AdamConfig,
@@ -39,15 +40,11 @@ from mrpnkit.data import (
     held_out,
     loader,
 )
-from mrpnkit.data.folds import natural
 from mrpnkit.errors import ConfigError, DependencyError, MrpnkitError, Problem, RegistryError
 from mrpnkit.mrpn import MRPN, Branch
 from mrpnkit.objective import Objective
-from mrpnkit.targets import KINDS
-from mrpnkit.wording import nearest
 
 T = TypeVar("T")
-SOURCE = "The configuration does not fit"
 _log = logging.getLogger(__name__)
 
 
@@ -64,44 +61,10 @@ def build_corpus(config: Config, folder: str | Path) -> Corpus:
     """
     problems: list[Problem] = []
     source = _attempt(problems, "dataset", lambda: _part("data set", config.dataset))
-    _refuse(problems)
+    refuse(problems)
     corpus: Corpus = source.load(Path(folder))
     check_corpus(config, corpus)
     return corpus
-
-
-def check_corpus(config: Config, corpus: Corpus) -> None:
-    """Checks that a corpus has the modalities, targets, columns and rates that a configuration names.
-
-    Raises:
-        ConfigError: what it does not have.
-    """
-    problems = _unfit(config, corpus)
-    for name, branch in config.branches.items():
-        known = name in corpus.modalities
-        if branch.slice_seconds is not None and known and corpus.modalities[name].rate is None:
-            text = "the data set does not say how many steps a second the modality has; remove it, or give the rate."
-            problems.append(Problem(f"branches.{name}.slice_seconds", text))
-    group, stratum = config.folds.group, config.folds.stratum
-    if group is not None and group not in corpus.groups:
-        problems.append(_absent("folds.group", "column", group, corpus.groups))
-    elif group is not None:
-        values = sorted(set(corpus.groups[group].tolist()), key=natural)
-        for key, names in (("test", config.folds.test), ("validation", config.folds.validation)):
-            absent = next((name for name in names or () if name not in values), None)
-            if absent is not None:
-                problems.append(_absent(f"folds.{key}", f"{group}", absent, values))
-    if stratum is not None and stratum not in {*corpus.groups, *corpus.single_classes}:
-        problems.append(_absent("folds.stratum", "column", stratum, [*corpus.groups, *corpus.single_classes]))
-    monitored, metric = config.training.monitor.partition("/")[0], config.training.monitor.rpartition("/")[2]
-    if config.training.monitor != "loss" and monitored not in corpus.targets:
-        problems.append(_absent("training.monitor", "target", monitored, corpus.targets))
-    elif config.training.monitor != "loss":
-        known_metrics = KINDS[target_config(config, corpus, monitored).kind].metric_names
-        if metric not in known_metrics:
-            text = f"{monitored!r} has no metric {metric!r}{nearest(metric, known_metrics)} It has "
-            problems.append(Problem("training.monitor", f"{text}{', '.join(known_metrics)}."))
-    _refuse(problems)
 
 
 def build_folds(config: Config, corpus: Corpus) -> list[Fold]:
@@ -145,20 +108,20 @@ def build_model(config: Config, corpus: Corpus) -> MRPN:
     Raises:
         ConfigError: a part refuses its options, or the width of what it reads.
     """
-    _refuse(_unfit(config, corpus))
+    refuse(unfit(config, corpus))
     problems: list[Problem] = []
     branches: dict[str, Branch] = {}
     for name in config.branches:
         branch = _branch(config, corpus, name, problems)
         if branch is not None:
             branches[name] = branch
-    _refuse(problems)
+    refuse(problems)
     model = config.model
     outputs = {name: target.outputs for name, target in build_targets(config, corpus).items()}
     widths = [branch.out_features for branch in branches.values()]
     facts = {"features": widths, "targets": outputs, "sequences": [b.extractor.out_features for b in branches.values()]}
     fusion = _attempt(problems, "model.fusion", lambda: _part("fusion", model.fusion, **facts))
-    _refuse(problems)
+    refuse(problems)
     built = _attempt(
         problems,
         "model",
@@ -173,7 +136,7 @@ def build_model(config: Config, corpus: Corpus) -> MRPN:
             fusion=fusion,
         ),
     )
-    _refuse(problems)
+    refuse(problems)
     return built
 
 
@@ -189,10 +152,10 @@ def build_objective(
 
     Give the model to train it with the loss that its fusion has of its own, where it has one.
     """
-    _refuse(_unfit(config, corpus))
+    refuse(unfit(config, corpus))
     problems: list[Problem] = []
     balancer = _attempt(problems, "objective.balancer", lambda: _part("balancer", config.objective.balancer))
-    _refuse(problems)
+    refuse(problems)
     weights = {name: chosen.weight for name, chosen in config.targets.items()}
     targets = build_targets(config, corpus, rows=rows, scales=scales)
     return Objective(
@@ -292,29 +255,3 @@ def _attempt(problems: list[Problem], path: str, make: Callable[[], T]) -> T | A
     except (ArithmeticError, LookupError, MemoryError, OSError, RuntimeError, TypeError, ValueError) as error:
         problems.append(Problem(path, f"cannot be built: {type(error).__name__}: {error}"))
     return None
-
-
-def _refuse(problems: list[Problem]) -> None:
-    if problems:
-        raise ConfigError(SOURCE, problems)
-
-
-def _absent(path: str, kind: str, name: str, known: Mapping[str, Any] | Iterable[str]) -> Problem:
-    names = list(known)
-    has = ", ".join(names) or "none"
-    return Problem(path, f"the data set has no {kind} {name!r}{nearest(name, names)} It has {has}.")
-
-
-def _unfit(config: Config, corpus: Corpus) -> list[Problem]:
-    """Modalities and targets that a network needs and the corpus does not have."""
-    problems = [
-        _absent(f"branches.{name}", "modality", name, corpus.modalities)
-        for name in config.branches
-        if name not in corpus.modalities
-    ]
-    if not target_names(config, corpus):
-        problems.append(Problem("targets", "the data set has no target; nothing can be trained."))
-    for name in target_names(config, corpus):
-        if name not in corpus.targets:
-            problems.append(_absent(f"targets.{name}", "target", name, corpus.targets))
-    return [*problems, *target_problems(config, corpus)]
