@@ -159,6 +159,9 @@ def changed(config: Config, *, branches: Sequence[str], network: str, seed: int 
     content = config.resolved()
     content["branches"] = {name: content["branches"][name] for name in branches}
     content["model"]["network"] = network
+    if content["adaptation"] is not None and content["adaptation"]["modalities"] is not None:
+        kept = [name for name in content["adaptation"]["modalities"] if name in branches]
+        content["adaptation"] = {**content["adaptation"], "modalities": kept} if kept else None
     if network == "n0":
         content["model"]["fallback"] = "never"  # it has no side scores
     heads = {FUSED, *(branches if network != "n0" else ())}
@@ -254,6 +257,7 @@ def results_of(ablation: Ablation) -> dict[str, Any]:
     """What ``results.json`` holds: fused metrics of every variant and fold, their spread, paired differences."""
     fold = next(iter(next(iter(ablation.experiments.values()))[0].folds.values()))
     fused = [metric for metric in fold["metrics"] if f"/{FUSED}/" in metric]
+    protocol = protocol_in(ablation)
     by_variant = {}
     for name, label in ablation.labels.items():
         values = {metric: ablation.values(name, metric) for metric in fused}
@@ -261,6 +265,7 @@ def results_of(ablation: Ablation) -> dict[str, Any]:
     pairs = [pair for metric in fused for pair in ablation.differences(metric)]
     content = {
         "kind": "ablation",
+        **({"protocol": protocol} if protocol is not None else {}),
         "folds": ablation.folds,
         "seeds": len(next(iter(ablation.experiments.values()))),
         "variants": by_variant,
@@ -272,6 +277,12 @@ def results_of(ablation: Ablation) -> dict[str, Any]:
     }
     cleaned: dict[str, Any] = finite(content)
     return cleaned
+
+
+def protocol_in(ablation: Ablation) -> str | None:
+    """What is to be said of an ablation whose variants are adapted to groups."""
+    folds = (fold for many in ablation.experiments.values() for one in many for fold in one.folds.values())
+    return next((fold["adaptation"]["protocol"] for fold in folds if "adaptation" in fold), None)
 
 
 def check_folder(folder: Path) -> None:

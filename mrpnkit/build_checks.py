@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from mrpnkit.build_adaptation import adaptation_problems
 from mrpnkit.build_targets import target_config, target_names, target_problems
 from mrpnkit.config import Config
 from mrpnkit.data import Corpus
@@ -20,7 +21,7 @@ def check_corpus(config: Config, corpus: Corpus) -> None:
     Raises:
         ConfigError: what it does not have.
     """
-    problems = unfit(config, corpus)
+    problems = [*unfit(config, corpus), *adaptation_problems(config, corpus)]
     for name, branch in config.branches.items():
         known = name in corpus.modalities
         if branch.slice_seconds is not None and known and corpus.modalities[name].rate is None:

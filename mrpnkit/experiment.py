@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from accelerate.utils import set_seed
 
+from mrpnkit.adapted import adapted_fold, record_of
 from mrpnkit.build import (
     build_corpus,
     build_folds,
@@ -21,6 +22,7 @@ from mrpnkit.build import (
     build_optimizer,
     build_scheduler,
 )
+from mrpnkit.build_adaptation import adaptation_findings, protocol_of
 from mrpnkit.build_targets import target_names
 from mrpnkit.config import Config
 from mrpnkit.data import Corpus, Fold
@@ -139,7 +141,7 @@ def run_experiment(
 def audit_of(config: Config, corpus: Corpus, folds: Mapping[int, Fold]) -> list[Finding]:
     """What makes the folds' results worthless, or is worth knowing; steps are read where they are 256 MiB at most."""
     size = sum(corpus.modalities[name].steps.nbytes for name in config.branches)
-    return audit(
+    found = audit(
         corpus,
         folds,
         targets=target_names(config, corpus),
@@ -148,6 +150,7 @@ def audit_of(config: Config, corpus: Corpus, folds: Mapping[int, Fold]) -> list[
         stratum=config.folds.stratum,
         depth="steps" if size <= AUDITED_BYTES else "table",
     )
+    return [*found, *adaptation_findings(config)]
 
 
 def fold_numbers(config: Config, folds: Sequence[Fold]) -> list[int]:
@@ -175,6 +178,7 @@ def run_fold(
 ) -> dict[str, Any]:
     """Trains on a fold, tests the kept weights on its test part once, and writes the fold's folder."""
     start = time.perf_counter()
+    corpus, adaptation = adapted_fold(config, corpus, fold, folder)
     trainer, objective = make_trainer(config, corpus, fold, folder, cpu=cpu)
     trainer.fit(keep=config.training.keep, progress_bar=progress_bar)
     parts = {"validation": fold.validation, "test": fold.test}
@@ -209,6 +213,8 @@ def run_fold(
         "seconds": sum(report.seconds for report in trainer.history),
         "wall_seconds": time.perf_counter() - start,
     }
+    if adaptation is not None:
+        result["adaptation"] = record_of(config, adaptation)
     if trainer.accelerator.is_main_process:
         found["test"].save(folder / SCORES)
         write_json(folder / FOLD, finite(result))
@@ -219,7 +225,10 @@ def run_fold(
 def make_trainer(
     config: Config, corpus: Corpus, fold: Fold, folder: Path | None, *, cpu: bool = False
 ) -> tuple[Trainer, Objective]:
-    """The trainer of one fold, not yet started, and its objective; the same seed gives the same weights."""
+    """The trainer of one fold, not yet started, and its objective; the same seed gives the same weights.
+
+    The corpus is taken as it is: one that is to be adapted has been (:func:`mrpnkit.adapted.adapted_fold`).
+    """
     set_seed(config.training.seed)
     model: MRPN = build_model(config, corpus)
     objective = build_objective(config, corpus, rows=fold.train, model=model)
@@ -227,7 +236,7 @@ def make_trainer(
     validation = build_loader(config, corpus, fold.validation, "evaluate") if len(fold.validation) else None
     optimizer = build_optimizer(config, model)
     scheduler = build_scheduler(config, optimizer, len(batches) * config.training.epochs)
-    every = config.training.gradients
+    every, protocol = config.training.gradients, protocol_of(config.adaptation)
     recorder = GradientRecorder(model, every=every) if every is not None and len(model.sides) else None
     trainer = Trainer(
         model,
@@ -244,7 +253,7 @@ def make_trainer(
         folder=folder,
         cpu=cpu,
         gradients=recorder,
-        marks={"split": fingerprint_of(corpus, fold)},
+        marks={"split": fingerprint_of(corpus, fold), **({"adaptation": protocol} if protocol is not None else {})},
     )
     return trainer, objective
 
@@ -268,8 +277,10 @@ def scales_of(objective: Objective) -> dict[str, list[float]]:
 
 
 def results_of(experiment: Experiment) -> dict[str, Any]:
-    """What ``results.json`` holds: the test metrics of each fold, and their mean and spread."""
+    """What ``results.json`` holds: the test metrics of each fold, their mean and spread; of an adapted run how."""
+    protocols = [fold["adaptation"]["protocol"] for fold in experiment.folds.values() if "adaptation" in fold]
     return {
+        **({"protocol": protocols[0]} if protocols else {}),
         "folds": {
             str(number): {key: fold[key] for key in ("name", "selected_epoch", "metrics")}
             for number, fold in experiment.folds.items()

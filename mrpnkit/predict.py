@@ -9,10 +9,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mrpnkit.adapted import DataGroups, adapted, column_of, fold_adaptation, groups_in, owners_of
 from mrpnkit.build import build_loader, build_model, build_objective
 from mrpnkit.build_targets import Scale
 from mrpnkit.config import Config
 from mrpnkit.data import Corpus, Modality
+from mrpnkit.data.adaptation import Adaptation, Enrolment
 from mrpnkit.errors import InputError, RunError
 from mrpnkit.mrpn import FUSED, MRPN
 from mrpnkit.objective import Objective
@@ -34,9 +36,11 @@ class Predictor:
         like: a corpus whose widths and classes are those of the training.
         models: one network or more, one for each fold.
         scales: for each network the mean and the standard deviation of the values that a regression was trained on.
+        adaptations: for each network of a run with adaptation the statistics of its population.
+        enrolment: groups that were enrolled; samples of others are normalised as the population.
 
     Raises:
-        InputError: no model, or another number of scales.
+        InputError: no model, another number of scales or adaptations, an enrolment that does not fit them.
     """
 
     def __init__(
@@ -46,22 +50,37 @@ class Predictor:
         models: Sequence[MRPN],
         *,
         scales: Sequence[Mapping[str, Scale]] | None = None,
+        adaptations: Sequence[Adaptation] | None = None,
+        enrolment: Enrolment | None = None,
     ) -> None:
         if not models:
             raise InputError("Predictor was given no model; expected one or more.")
         if scales is not None and len(scales) != len(models):
             raise InputError(f"Predictor was given {len(models)} models and {len(scales)} scales; one for each.")
+        expected = len(models) if config.adaptation is not None else 0
+        if len(adaptations or ()) != expected or (enrolment is not None and not expected):
+            raise InputError(
+                f"Predictor was given {len(models)} models {'with' if expected else 'without'} adaptation, "
+                f"{len(adaptations or ())} adaptations and {'an' if enrolment is not None else 'no'} enrolment; "
+                "a run with adaptation has one for each model."
+            )
+        self.enrolment = enrolment or Enrolment()
+        self.adaptations = [one.of_population().with_enrolled(self.enrolment) for one in adaptations or ()]
         self.config, self.like, self.models = config, like, [model.eval() for model in models]
         self.objectives = [build_objective(config, like, scales=one) for one in scales or [{} for _ in models]]
 
     @classmethod
-    def open(cls, run: str | Path, *, folds: Sequence[int] | None = None) -> "Predictor":
+    def open(
+        cls, run: str | Path, *, folds: Sequence[int] | None = None, enrolment: Enrolment | None = None
+    ) -> "Predictor":
         """Loads the kept weights of a run's finished folds, or of some of them by number from 1.
 
-        The data that the run was trained on are not needed.
+        The data that the run was trained on are not needed. Of a run with adaptation, ``enrolment`` says which groups
+        are known; groups of its training are not, since new data may use their names for somebody else.
 
         Raises:
-            RunError: no run, no finished fold, or not those that were asked for.
+            RunError: no run, no finished fold, or not those that were asked for; an enrolment for a run that adapts
+                nothing.
         """
         opened = Run.open(run)
         finished = opened.finished()
@@ -73,7 +92,17 @@ class Predictor:
         like = opened.corpus_like()
         chosen = list(folds) if folds is not None else sorted(finished)
         models = [trained_model(opened, number, like) for number in chosen]
-        return cls(opened.config, like, models, scales=[scales_of(opened, number) for number in chosen])
+        if enrolment is not None:
+            column_of(opened)
+        adapts = opened.config.adaptation is not None
+        return cls(
+            opened.config,
+            like,
+            models,
+            scales=[scales_of(opened, number) for number in chosen],
+            adaptations=[fold_adaptation(opened, number) for number in chosen] if adapts else None,
+            enrolment=enrolment,
+        )
 
     @property
     def objective(self) -> Objective:
@@ -90,16 +119,21 @@ class Predictor:
         """The modalities that are read, in order."""
         return list(self.models[0].branches)
 
-    def __call__(self, corpus: Corpus) -> Prediction:
+    def __call__(self, corpus: Corpus, *, group: str | None = None) -> Prediction:
         """Judges every sample of a corpus; its targets are not read, and it may lack modalities.
 
+        Of a run with adaptation, a sample is of the enrolled group that its column names, or all are of ``group``.
+        Samples of other groups are normalised as the population, and the log says so.
+
         Raises:
-            InputError: none of the modalities, or steps of another shape than in training.
+            InputError: none of the modalities, steps of another shape than in training, a group that is not enrolled.
         """
         fitted = fit_corpus(corpus, self.like, self.branches, labels="none")
+        owners = self._owners(corpus, group)
         total: dict[str, dict[str, NDArray[np.float32]]] = {}
-        for model, objective in zip(self.models, self.objectives, strict=True):
-            for head, scores in self._evaluate(model, objective, fitted).scores.items():
+        for place, (model, objective) in enumerate(zip(self.models, self.objectives, strict=True)):
+            read = fitted if owners is None else self.adaptations[place].apply_to(fitted, owners)
+            for head, scores in self._evaluate(model, objective, read).scores.items():
                 for target, values in scores.items():
                     answers = objective.targets[target].answers(values)
                     share: NDArray[np.float32] = (answers.float() / len(self.models)).numpy()
@@ -123,12 +157,23 @@ class Predictor:
             else {},
         )
 
-    def arrays(self, modalities: Samples, *, ids: Sequence[str] | None = None) -> Prediction:
-        """Judges arrays: for each modality (n, ...) vectors or n sequences (T_i, ...), T_i = 0 where it is missing."""
+    def arrays(self, modalities: Samples, *, ids: Sequence[str] | None = None, group: str | None = None) -> Prediction:
+        """Judges arrays: for each modality (n, ...) vectors or n sequences (T_i, ...), T_i = 0 where it is missing.
+
+        ``group`` is the enrolled group that all samples are of.
+        """
         count = len(next(iter(modalities.values()), ()))
         if not count:
             raise InputError("Predictor.arrays was given no samples; expected an array or a list for each modality.")
-        return self(Corpus.from_arrays(modalities, {"none": np.full(count, -1)}, ids=ids, classes={"none": ["none"]}))
+        corpus = Corpus.from_arrays(modalities, {"none": np.full(count, -1)}, ids=ids, classes={"none": ["none"]})
+        return self(corpus, group=group)
+
+    def _owners(self, corpus: Corpus, group: str | None) -> list[str] | None:
+        if self.config.adaptation is not None:
+            return owners_of(corpus, self.config.adaptation.column, enrolment=self.enrolment, group=group)
+        if group is not None:
+            raise InputError(f"The run was trained without adaptation; it knows no group, and so not {group!r}.")
+        return None
 
     def _evaluate(self, model: MRPN, objective: Objective, corpus: Corpus) -> Evaluation:
         batches = build_loader(self.config, corpus, np.arange(len(corpus)), "evaluate")
@@ -156,8 +201,13 @@ def scales_of(run: Run, number: int) -> dict[str, Scale]:
     return {name: (float(mean), float(sd)) for name, (mean, sd) in stored.items()}
 
 
-def evaluate_corpus(run: Run, number: int, corpus: Corpus, rows: NDArray[np.int64]) -> Evaluation:
+def evaluate_corpus(
+    run: Run, number: int, corpus: Corpus, rows: NDArray[np.int64], *, groups: DataGroups | None = None
+) -> Evaluation:
     """Evaluates a finished fold's network on rows of a corpus that has its targets.
+
+    Of a run with adaptation, ``groups`` says whose the samples are (:func:`mrpnkit.adapted.groups_in`, which is asked
+    by default: the run's own data are as in training, in others nobody is enrolled).
 
     Raises:
         InputError: other modalities, shapes or classes than in training.
@@ -165,7 +215,8 @@ def evaluate_corpus(run: Run, number: int, corpus: Corpus, rows: NDArray[np.int6
     like = run.corpus_like()
     model = trained_model(run, number, like)
     fitted = fit_corpus(corpus, like, list(model.branches), labels="needed")
-    batches = build_loader(run.config, fitted, rows, "evaluate")
+    whose = groups if groups is not None else groups_in(run, corpus)
+    batches = build_loader(run.config, adapted(run, number, fitted, whose), rows, "evaluate")
     objective = build_objective(run.config, like, scales=scales_of(run, number))
     return evaluate(model, batches, objective, bfloat16=run.config.training.precision == "bfloat16")
 

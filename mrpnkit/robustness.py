@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from mrpnkit.adapted import adapted, groups_in
 from mrpnkit.analysis import subsets_of
 from mrpnkit.build import build_objective
 from mrpnkit.data import Batch, Corpus, CorpusDataset, Loader, ModalityDropout, loader
@@ -144,12 +145,13 @@ def robustness_of(
     subsets: dict[tuple[str, ...], dict[int, Metrics]] = {subset: {} for subset in chosen}
     judged: dict[tuple[str, ...], dict[int, int]] = {subset: {} for subset in chosen}
     by_rate: dict[float, dict[int, Metrics]] = {rate: {} for rate in rates}
-    fitted = fit_corpus(corpus, like, names, labels="needed")
+    fitted, whose = fit_corpus(corpus, like, names, labels="needed"), groups_in(run, corpus)
     for number, some in rows.items():
         say(f"fold {number}: {len(chosen)} subsets and {len(rates)} rates of {len(some)} samples")
         model = trained_model(run, number, like)
         objective = build_objective(run.config, like, scales=scales_of(run, number))
-        batches = loader(CorpusDataset(fitted, some, modalities=names), run.config.training.batch_size)
+        read = adapted(run, number, fitted, whose)
+        batches = loader(CorpusDataset(read, some, modalities=names), run.config.training.batch_size)
         bfloat16 = run.config.training.precision == "bfloat16"
         for subset, (metrics, count) in judge_subsets(model, objective, batches, bfloat16=bfloat16).items():
             subsets[subset][number], judged[subset][number] = metrics, count

@@ -8,6 +8,7 @@
         best.safetensors     weights of the best validated epoch
         last.safetensors     weights after the last epoch
         metrics.jsonl        a line for each epoch
+        adaptation.npz       where asked for: statistics of the population and of the groups
         gradients.jsonl      where asked for: do the losses of branches and fusion conflict
         test.npz             scores of every head on the test part
         fold.json            the figures of the finished fold; it is written last
@@ -35,6 +36,7 @@ from mrpnkit.errors import RunError
 from mrpnkit.records import read_json, versions, write_json
 
 RUN, RESULTS, FOLD, SCORES, AUDIT = "run.json", "results.json", "fold.json", "test.npz", "audit.json"
+ADAPTATION = "adaptation.npz"
 FORMAT = 1
 FOLD_KEYS = {"fold", "name", "selected_epoch", "metrics"}
 FREE = (("training", "workers"), ("training", "gradients"), ("folds", "only"), ("folds", "audit"))

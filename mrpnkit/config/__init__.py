@@ -4,6 +4,7 @@
 here imports torch until a part that a configuration names is validated, and then that part alone is loaded.
 """
 
+from mrpnkit.config.adaptation import AdaptationConfig
 from mrpnkit.config.models import (
     AdamConfig,
     AdamWConfig,
@@ -32,6 +33,7 @@ from mrpnkit.config.targets import (
 __all__ = [
     "AdamConfig",
     "AdamWConfig",
+    "AdaptationConfig",
     "BranchConfig",
     "ClassificationConfig",
     "Config",

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
+from mrpnkit.config.adaptation import AdaptationConfig
 from mrpnkit.config.tables import Count, Positive, Seed, Share, Table, Weight, tag
 from mrpnkit.config.targets import TargetConfig
 
@@ -211,6 +212,9 @@ class Config(Table):
     objective: ObjectiveConfig = ObjectiveConfig()
     training: TrainingConfig = TrainingConfig()
     folds: FoldsConfig = FoldsConfig()
+    adaptation: AdaptationConfig | None = Field(
+        default=None, description="Normalises steps by group, such as the speaker; without it nothing is adapted."
+    )
 
     def resolved(self) -> dict[str, Any]:
         """Everything, defaults included, as plain data that JSON can hold and ``parse_config`` reads back."""

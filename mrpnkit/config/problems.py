@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from mrpnkit.config import models, targets
+from mrpnkit.config import adaptation, models, targets
 from mrpnkit.config.parts import places, wrong_table
 from mrpnkit.errors import Problem
 from mrpnkit.wording import nearest, shown, worded
@@ -28,6 +28,7 @@ TABLES: Mapping[tuple[str, ...], type[BaseModel]] = {
     ("training", "schedule", "one_cycle"): models.OneCycleConfig,
     ("training", "schedule", "constant"): models.ConstantConfig,
     ("folds",): models.FoldsConfig,
+    ("adaptation",): adaptation.AdaptationConfig,
 }
 """The model of each table; ``*`` is a name that the user chose, and the last word of a union is its member."""
 
@@ -35,6 +36,7 @@ UNIONS: Mapping[tuple[str, str], tuple[str, str]] = {
     ("training", "optimizer"): ("optimizer", "name"),
     ("training", "schedule"): ("schedule", "name"),
     ("targets", "*"): ("kind of target", "kind"),
+    ("adaptation", "enrol"): ("way to enrol", ""),
 }
 """What the members of a union are, and the key that tells them apart."""
 TABLE_ERRORS = ("model_type", "model_attributes_type", "dict_type", "mapping_type", "model_class_type")

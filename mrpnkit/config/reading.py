@@ -139,7 +139,7 @@ def _together(config: Config) -> list[Problem]:
         of = "a fixed split is one fold" if config.folds.test else "folds.count"
         text = f"expected different numbers from 1 to {count} ({of}), one or more, got {shown(only)}."
         problems.append(Problem("folds.only", text))
-    return [*problems, *_missing(config), *_monitor(config)]
+    return [*problems, *_missing(config), *_adaptation(config), *_monitor(config)]
 
 
 def _fixed_split(config: Config) -> list[Problem]:
@@ -168,6 +168,24 @@ def _missing(config: Config) -> list[Problem]:
     if model.absent != "zero" and "absent" not in model.fusion.options:
         text = f"the fusion {model.fusion.name!r} knows no learned stand-in; remove the key, or choose concat."
         problems.append(Problem("model.absent", text))
+    return problems
+
+
+def _adaptation(config: Config) -> list[Problem]:
+    """Modalities that are to be adapted and no branch reads, and a condition of another form."""
+    chosen, branches = config.adaptation, list(config.branches)
+    if chosen is None:
+        return []
+    problems = []
+    unread = next((name for name in chosen.modalities or () if name not in branches), None)
+    if unread is not None:
+        text = f"there is no branch {unread!r}{nearest(unread, branches)} The branches are {', '.join(branches)}."
+        problems.append(Problem("adaptation.modalities", text))
+    if chosen.condition is not None and not (chosen.condition_of and chosen.condition_value):
+        text = f'expected TARGET=CLASS or COLUMN=VALUE, such as "emotion=neutral", got {shown(chosen.condition)}.'
+        problems.append(Problem("adaptation.condition", text))
+    if chosen.condition is not None and chosen.enrol == "none":
+        problems.append(Problem("adaptation.condition", 'chooses among samples to enrol; with enrol = "none" drop it.'))
     return problems
 
 

@@ -21,10 +21,14 @@ PAGE, TABLES = "index.html", "tables"
 
 
 class Compared(NamedTuple):
-    """Values of the fusion's metrics by variant, metric and fold (a mean over seeds); the folds by number."""
+    """Values of the fusion's metrics by variant, metric and fold (a mean over seeds); the folds by number.
+
+    ``protocols`` says of the variants that are adapted to groups how.
+    """
 
     values: dict[str, dict[str, list[float]]]
     folds: list[int]
+    protocols: dict[str, str]
 
     @property
     def metrics(self) -> list[str]:
@@ -54,6 +58,7 @@ def compare(folders: Sequence[str | Path]) -> Compared:
     """
     found: dict[str, dict[str, dict[int, float]]] = {}
     splits: dict[int, str] = {}
+    protocols: dict[str, str] = {}
     for folder in map(Path, folders):
         if is_ablation(folder):
             content = read_json(folder / RESULTS)
@@ -62,6 +67,8 @@ def compare(folders: Sequence[str | Path]) -> Compared:
                 found[called] = {
                     metric: dict(zip(content["folds"], values, strict=True)) for metric, values in one["folds"].items()
                 }
+                if "protocol" in content:
+                    protocols[called] = content["protocol"]
             continue
         run = Run.open(folder)
         called = folder.name if folder.name not in found else str(folder)
@@ -72,12 +79,16 @@ def compare(folders: Sequence[str | Path]) -> Compared:
             for metric, value in fold["metrics"].items():
                 if f"/{FUSED}/" in metric and value is not None:
                     found.setdefault(called, {}).setdefault(metric, {})[number] = value
+            if "adaptation" in fold:
+                protocols[called] = fold["adaptation"]["protocol"]
     common = set.intersection(*(set(at) for one in found.values() for at in one.values())) if found else set()
     if not common:
         raise RunError("The runs have no finished fold in common; nothing can be compared.")
     folds = sorted(common)
     return Compared(
-        {name: {metric: [at[n] for n in folds] for metric, at in one.items()} for name, one in found.items()}, folds
+        {name: {metric: [at[n] for n in folds] for metric, at in one.items()} for name, one in found.items()},
+        folds,
+        {name: told for name, told in protocols.items() if name in found},
     )
 
 
@@ -128,6 +139,17 @@ def in_words(compared: Compared, metric: str) -> list[str]:
     return told
 
 
+def told_apart(compared: Compared) -> list[str]:
+    """What is to be said where variants are adapted to groups: how, and whether others are not."""
+    told = []
+    for protocol in dict.fromkeys(compared.protocols.values()):
+        names = [name for name in compared.values if compared.protocols.get(name) == protocol]
+        told.append(f"{', '.join(names)}: {protocol}")
+    if told and (len(set(compared.protocols.values())) > 1 or set(compared.protocols) != set(compared.values)):
+        told.append("The variants were not tested by one protocol; differences between them are not of the networks.")
+    return told
+
+
 def write_comparison(folders: Sequence[str | Path], out: str | Path) -> list[Path]:
     """Writes a comparison page, where jinja2 is installed, and its tables as CSV and LaTeX. Returns the files."""
     compared = compare(folders)
@@ -146,7 +168,7 @@ def page(compared: Compared, tables: Sequence[Table]) -> str:
     from mrpnkit.report.rendering import Section, joined, part, render, row, safe
 
     names = list(compared.values)
-    words = [text for metric in compared.metrics[:1] for text in in_words(compared, metric)]
+    words = [*told_apart(compared), *(t for metric in compared.metrics[:1] for t in in_words(compared, metric))]
     note = (
         "Differences are paired over folds, with Student's t; p is adjusted for the number of comparisons (Holm). "
         "Folds share training samples, so that intervals are, if anything, too narrow."

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from mrpnkit.adapted import adapted, groups_in
 from mrpnkit.analysis import (
     Agreement,
     Calibration,
@@ -121,7 +122,9 @@ def find(
 
 
 def _batches(run: Run, data: Corpus, number: int) -> Any:
-    return build_loader(run.config, data, build_folds(run.config, data)[number - 1].test, "evaluate")
+    """The test part of a fold, as its network read it."""
+    read = adapted(run, number, data, groups_in(run, data))
+    return build_loader(run.config, read, build_folds(run.config, data)[number - 1].test, "evaluate")
 
 
 def _labels(run: Run, data: Corpus, number: int, target: str) -> NDArray[np.int64]:

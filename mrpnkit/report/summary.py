@@ -72,6 +72,7 @@ def facts_of(summary: Summary) -> list[tuple[str, str]]:
             for name, branch in config["branches"].items()
         ),
         ("training", _training(config["training"])),
+        *(("adaptation", _adaptation(config["adaptation"])) for _ in range(config.get("adaptation") is not None)),
         ("folds", _folds(config["folds"], summary)),
         ("versions", ", ".join(f"{name} {version}" for name, version in summary.versions.items())),
     ]
@@ -167,6 +168,16 @@ def _training(training: Mapping[str, Any]) -> str:
         f"at most {training['epochs']} epochs of batches of {training['batch_size']}, {optimizer['name']} with "
         f"learning rate {optimizer['learning_rate']:g}, schedule {schedule['name']}, seed {training['seed']}, keeps "
         f"the {training['keep']} epoch by {training['monitor']}"
+    )
+
+
+def _adaptation(chosen: Mapping[str, Any]) -> str:
+    what = ", ".join(chosen["modalities"]) if chosen["modalities"] else "all branches"
+    of = f" that are {chosen['condition']}" if chosen["condition"] is not None else ""
+    number = chosen["enrol"]
+    return (
+        f"{what} by groups of {chosen['column']!r}; those who are tested are enrolled from {number} of their own "
+        f"unlabelled samples{of}"
     )
 
 

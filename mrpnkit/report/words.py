@@ -1,9 +1,12 @@
 """What was found, in plain words: the top of a report, for a reader who wants to know what to do."""
 
+import json
 import math
 from collections.abc import Sequence
 
 from mrpnkit.analysis import Cell, Interference
+from mrpnkit.build_adaptation import protocol_of
+from mrpnkit.config import AdaptationConfig
 from mrpnkit.mrpn import FUSED
 from mrpnkit.report.findings import Findings, TargetFindings
 from mrpnkit.train import conflict_share
@@ -12,6 +15,9 @@ from mrpnkit.train import conflict_share
 def sentences(findings: Findings) -> list[str]:
     """A sentence a finding, the most important first; all targets with classes."""
     told = []
+    chosen = findings.summary.config.get("adaptation")
+    if chosen is not None:
+        told.append(str(protocol_of(AdaptationConfig.model_validate_json(json.dumps(chosen)))))
     for severity in ("problem",):
         texts = [one["text"] for one in findings.audit.get("findings", []) if one["severity"] == severity]
         if texts:

@@ -1,0 +1,171 @@
+"""Data as the networks of an adapted run read them: each sample normalised with statistics of its group.
+
+Every fold has a population of its own, that of its training part, and stores it beside its weights. A run recognises
+the data that it was trained on, and then takes the groups as the training took them. In other data everybody is new: a
+group that happens to have the name of a training group is somebody else. It has been enrolled, or it is normalised as
+the population, and the log says so.
+"""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mrpnkit.build_adaptation import FoldAdaptation, build_adaptation, enrolled_rows, protocol_of
+from mrpnkit.config import Config
+from mrpnkit.data import Corpus, Fold
+from mrpnkit.data.adaptation import Adaptation, Enrolment
+from mrpnkit.errors import InputError, RunError
+from mrpnkit.runs import ADAPTATION, Run, identity_of, is_first_process
+
+_log = logging.getLogger(__name__)
+
+
+class DataGroups(NamedTuple):
+    """Whose the samples of some data are.
+
+    ``owners`` is the group of each sample. ``own`` says that the data are those of the training; where they are not,
+    only groups of ``enrolment`` are known.
+    """
+
+    owners: list[str]
+    own: bool
+    enrolment: Enrolment
+
+
+def adapted_fold(
+    config: Config, corpus: Corpus, fold: Fold, folder: Path | None
+) -> tuple[Corpus, FoldAdaptation | None]:
+    """The corpus as a fold trains and tests on it, and the statistics; as it is where nothing is adapted.
+
+    Statistics are written into the fold's folder, where there is one, and read back when a training goes on.
+    """
+    if config.adaptation is None:
+        return corpus, None
+    path = folder / ADAPTATION if folder is not None else None
+    if path is not None and path.is_file():
+        counts = {group: len(rows) for group, rows in enrolled_rows(config, corpus, fold).items()}
+        found = FoldAdaptation(Adaptation.load(path), counts)
+    else:
+        made = build_adaptation(config, corpus, fold)
+        assert made is not None
+        found = made
+        if path is not None and is_first_process():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            found.adaptation.save(path)
+    return found.adaptation.apply(corpus, config.adaptation.column), found
+
+
+def record_of(config: Config, found: FoldAdaptation) -> dict[str, Any]:
+    """What ``fold.json`` says of it: the protocol in words, the settings, how many samples of whom were enrolled."""
+    settings = config.adaptation.model_dump(mode="json") if config.adaptation is not None else {}
+    return {
+        "protocol": protocol_of(config.adaptation),
+        **settings,
+        "modalities": found.adaptation.modalities,
+        "enrolled_samples": found.enrolled,
+    }
+
+
+def fold_adaptation(run: Run, number: int) -> Adaptation:
+    """The statistics that a finished fold was trained and tested with.
+
+    Raises:
+        RunError: the run adapts nothing.
+        CorpusError: the file is missing or damaged.
+    """
+    column_of(run)
+    return Adaptation.load(run.fold_folder(number) / ADAPTATION)
+
+
+def column_of(run: Run) -> str:
+    """The column whose groups a run adapts to.
+
+    Raises:
+        RunError: it adapts nothing.
+    """
+    if run.config.adaptation is None:
+        raise RunError(
+            f"{run.folder} was trained without adaptation, so that no group can be enrolled or named. Give "
+            "the configuration a table [adaptation], and train it."
+        )
+    return run.config.adaptation.column
+
+
+def groups_in(
+    run: Run, corpus: Corpus, *, enrolment: Enrolment | None = None, group: str | None = None
+) -> DataGroups | None:
+    """Whose the samples of some data are; None for a run that adapts nothing.
+
+    Args:
+        run: whose column of groups it is.
+        corpus: the data.
+        enrolment: groups that were enrolled; of the run's own data they replace those of the same names.
+        group: the enrolled group that all samples are of, whatever a column says.
+
+    Raises:
+        RunError: an enrolment or a group for a run that adapts nothing.
+        InputError: as :func:`owners_of`.
+    """
+    if run.config.adaptation is None and enrolment is None and group is None:
+        return None
+    column, known = column_of(run), enrolment or Enrolment()
+    if group is None and identity_of(corpus) == run.identity:
+        return DataGroups(corpus.groups[column].tolist(), True, known)
+    return DataGroups(owners_of(corpus, column, enrolment=known, group=group), False, known)
+
+
+def adapted(run: Run, number: int, corpus: Corpus, groups: DataGroups | None) -> Corpus:
+    """The data as the network of a fold reads them, by what :func:`groups_in` found.
+
+    Raises:
+        InputError: enrolled statistics of another width or condition, steps of another width.
+    """
+    if groups is None:
+        return corpus
+    stored = fold_adaptation(run, number)
+    known = stored if groups.own else stored.of_population()
+    return known.with_enrolled(groups.enrolment).apply_to(corpus, groups.owners)
+
+
+def owners_of(corpus: Corpus, column: str, *, enrolment: Enrolment, group: str | None = None) -> list[str]:
+    """The group of each sample of new data; the log says who is normalised as the population.
+
+    Args:
+        corpus: the data.
+        column: where a sample's group stands; without it nobody is known.
+        enrolment: the groups that are known.
+        group: the one that all samples are of, whatever the column says.
+
+    Raises:
+        InputError: a group that was not enrolled; enrolled groups, and neither a column nor a name to tell whose the
+            samples are.
+    """
+    if group is not None:
+        return [enrolment.check(group)] * len(corpus)
+    if column not in corpus.groups:
+        if enrolment.groups:
+            raise InputError(
+                f"The data have no column {column!r} that says whose each sample is. Name the group that all of them "
+                f"are of: one of {', '.join(enrolment.groups)}."
+            )
+        _log.warning("adaptation: nobody is enrolled; all samples are normalised as the population of the training.")
+        return [""] * len(corpus)
+    owners: list[str] = corpus.groups[column].tolist()
+    strange = [owner for owner in dict.fromkeys(owners) if owner not in enrolment.groups]
+    if strange:
+        count = sum(owner not in enrolment.groups for owner in owners)
+        _log.warning(
+            "adaptation: %d of %d samples are of groups of %r that are not enrolled (%s); they are normalised as the "
+            "population of the training.",
+            count,
+            len(owners),
+            column,
+            _some(strange),
+        )
+    return owners
+
+
+def _some(names: Sequence[str]) -> str:
+    shown = ", ".join(repr(name) if name else "without a name" for name in names[:4])
+    return shown + (f" and {len(names) - 4} more" if len(names) > 4 else "")
