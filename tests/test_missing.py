@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.utils.data import BatchSampler
 
 from mrpnkit import MRPN, Classification, FeatureNorm, FusionComponent, Objective, Sequences
-from mrpnkit.data import Augmentation, Corpus, CorpusDataset, ModalityDropout, RandomSlice, loader
+from mrpnkit.data import Augmentation, Corpus, CorpusDataset, ModalityDropout, RandomSlice, even_batch_size, loader
 from mrpnkit.errors import InputError
 from mrpnkit.mrpn import Network
 from mrpnkit.train import evaluate
@@ -307,6 +308,30 @@ def test_what_is_left_out_depends_on_seed_epoch_and_sample_alone() -> None:
     assert first == [len(piece) for piece in read(drop, size=40)["audio"]]
     assert first == [len(piece) for piece in read(drop, workers=2)["audio"]]
     assert first != [len(piece) for piece in read(drop, epoch=1)["audio"]]
+
+
+@pytest.mark.parametrize("size", [7, 40])
+def test_dropout_alone_reads_what_it_reads_beside_other_draws(size: int) -> None:
+    drop = ModalityDropout({"audio": 0.5, "video": 0.3})
+    whole = {"audio": RandomSlice(0.5, 10.0, share=0.0)}
+    alone, beside = (
+        CorpusDataset(clips(), augmentation=Augmentation(slices=slices, dropout=drop), seed=3) for slices in ({}, whole)
+    )
+    for one, other in zip(loader(alone, size), loader(beside, size), strict=True):
+        for name, value in one.inputs.items():
+            assert value.lengths.tolist() == other.inputs[name].lengths.tolist()
+            torch.testing.assert_close(value.steps, other.inputs[name].steps, rtol=0, atol=0)
+
+
+def test_even_batches_differ_by_one_and_leave_no_rest() -> None:
+    for samples in range(1, 300):
+        size = even_batch_size(samples, 32)
+        sizes = [len(block) for block in BatchSampler(range(samples), size, drop_last=False)]
+        assert size <= 32
+        assert len(sizes) == -(-samples // 32)
+        assert sizes[-1] >= size - len(sizes)
+    with pytest.raises(InputError, match="0 samples"):
+        even_batch_size(0, 32)
 
 
 def test_a_modality_that_there_is_not_is_refused() -> None:

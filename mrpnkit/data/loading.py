@@ -1,5 +1,6 @@
 """From a corpus to batches: reproducible order and augmentation, whatever the number of workers and processes."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -85,10 +86,13 @@ class CorpusDataset(Dataset[Batch]):
     def __getitems__(self, positions: Sequence[int]) -> Batch:
         """A batch of the samples at these positions of ``rows``; torch's DataLoader calls this."""
         rows = self.rows[np.asarray(positions, dtype=np.int64)]
-        if self.augmentation == Augmentation():
-            inputs = {name: self.corpus.batch(name, rows) for name in self.modalities}
-        else:
+        slices, changes, pairing, dropout = self.augmentation
+        if slices or changes or pairing is not None:
             inputs = self._augmented(rows)
+        elif dropout is not None:
+            inputs = self._with_some_left_out(rows)
+        else:
+            inputs = {name: self.corpus.batch(name, rows) for name in self.modalities}
         index = torch.from_numpy(rows)
         return Batch(index, inputs, {name: labels[index] for name, labels in self._labels.items()})
 
@@ -102,6 +106,18 @@ class CorpusDataset(Dataset[Batch]):
                 for row, generator, left in zip(rows, generators, out, strict=True)
             ]
             inputs[name] = join(pieces, like=self.corpus.modalities[name].steps)
+        return inputs
+
+    def _with_some_left_out(self, rows: NDArray[np.int64]) -> dict[str, Sequences]:
+        """What :meth:`_augmented` gives where nothing is asked for but modality dropout, read as a whole."""
+        out = [self._left_out(int(row)) for row in rows]
+        inputs = {}
+        for name in self.modalities:
+            kept = np.array([name not in left for left in out])
+            read = self.corpus.batch(name, rows[kept])
+            lengths = torch.zeros(len(rows), dtype=read.lengths.dtype)
+            lengths[torch.from_numpy(kept)] = read.lengths
+            inputs[name] = Sequences(read.steps, lengths)
         return inputs
 
     def _left_out(self, row: int) -> set[str]:
@@ -154,7 +170,7 @@ Loader = DataLoader[Batch]
 def loader(
     dataset: CorpusDataset, batch_size: int = 32, *, shuffle_seed: int | None = None, workers: int = 0
 ) -> Loader:
-    """Batches of a data set; the last may be smaller.
+    """Batches of a data set; the last may be smaller (see :func:`even_batch_size`).
 
     Args:
         dataset: which samples.
@@ -177,6 +193,29 @@ def loader(
         num_workers=workers,
         generator=torch.Generator().manual_seed(0),
     )
+
+
+def even_batch_size(samples: int, most: int) -> int:
+    """The size of as few batches as can be, none above ``most``, all about equal.
+
+    A last batch of a few samples has its say in the running statistics of batch norm just before they are used; where
+    an epoch leaves such a rest over, pass this as the ``batch_size`` of :func:`loader`.
+
+    Args:
+        samples: of an epoch.
+        most: largest size of a batch.
+
+    Raises:
+        InputError: no samples, or ``most`` below 1.
+
+    >>> even_batch_size(3588, 128), 3588 % 128, 3588 % even_batch_size(3588, 128)
+    (124, 4, 116)
+    """
+    if samples < 1 or most < 1:
+        raise InputError(
+            f"even_batch_size: {samples} samples in batches of at most {most}; expected 1 or more of both."
+        )
+    return math.ceil(samples / math.ceil(samples / most))
 
 
 def set_epoch(batches: Loader, epoch: int) -> None:
