@@ -150,8 +150,8 @@ def measure(
         content = json.loads(_place(task).read_text(encoding="utf-8"))
         seconds, processor = seconds + content["seconds"], processor + content["cpu_seconds"]
         for decision, values in content["accuracy"].items():
-            for condition in CONDITIONS:
-                accuracy[task.name][condition].setdefault(decision, []).append(values[condition])
+            for condition, value in values.items():
+                accuracy[task.name].setdefault(condition, {}).setdefault(decision, []).append(value)
     figures = figures_of(accuracy)
     figures["minutes"] = Figure(seconds / 60 / workers, "min")
     figures["cpu_minutes"] = Figure(processor / 60, "min")
@@ -173,10 +173,10 @@ def figures_of(accuracy: Mapping[str, Mapping[str, Mapping[str, list[float]]]]) 
         views = [method for method in conditions["normal"] if method.startswith("only_")]
         best = max(views, key=lambda view: sum(conditions["normal"][view]), default=None)
         for condition, methods in conditions.items():
-            if best is not None:
-                figures[f"{name}/{condition}/best_view"] = Figure.mean(methods[best], "accuracy")
+            methods = {**({} if best is None else {"best_view": methods[best]}), **methods}
             for method, values in methods.items():
-                figures[f"{name}/{condition}/{method}"] = Figure.mean(values, "accuracy")
+                unit = "accuracy" if condition in CONDITIONS else condition
+                figures[f"{name}/{condition}/{method}"] = Figure.mean(values, unit)
     return figures
 
 

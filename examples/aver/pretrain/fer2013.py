@@ -13,7 +13,7 @@ from examples.aver.pretrain.training import Batch, Recipe, Scores, fit, probabil
 from examples.aver.pretrain.warp import Warp, warped
 from mrpnkit.extractors.pixels import Pixels
 
-CYCLES = (((64, 9), (80, 5), (96, 4)), ((80, 6),))
+CYCLES = (((64, 9), (80, 5), (96, 4)), ((64, 6), (80, 5)), ((80, 3),))
 SIZE = CYCLES[-1][-1][0]
 """Pixels at which the network is selected and tested."""
 

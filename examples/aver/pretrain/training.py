@@ -24,7 +24,7 @@ from mrpnkit.records import write_json
 
 STATE, BEST, METRICS = "state.pt", "best.safetensors", "metrics.json"
 AGAIN = 0.5
-"""Peak of the learning rate in cycles after the first, as a share of its."""
+"""Peak of the learning rate in each cycle after the first, as a share of that of the cycle before."""
 
 
 @dataclass(frozen=True)
@@ -214,9 +214,9 @@ def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.AdamW:
 def _cycle(
     optimizer: torch.optim.Optimizer, task: Task, recipe: Recipe, starts: Sequence[int], number: int
 ) -> torch.optim.lr_scheduler.OneCycleLR:
-    """The learning rate of a cycle; those after the first rise to :data:`AGAIN` of its peak."""
+    """The learning rate of a cycle; each rises to :data:`AGAIN` of the peak before."""
     total = sum(task.steps(epoch) for epoch in range(starts[number], starts[number] + task.cycles[number]))
-    peak = recipe.learning_rate * (AGAIN if number else 1.0)
+    peak = recipe.learning_rate * AGAIN**number
     return torch.optim.lr_scheduler.OneCycleLR(  # of some steps at least: torch cannot rise for one alone
         optimizer, peak, total_steps=max(total, 20), pct_start=recipe.warm_up
     )
