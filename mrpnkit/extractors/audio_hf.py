@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from mrpnkit.arguments import check_counts
 from mrpnkit.errors import InputError
-from mrpnkit.extractors.backbone import Freeze, Precision, frozen_modules, precise, stages_of, type_of
+from mrpnkit.extractors.backbone import Freeze, Frozen, Precision, frozen_modules, precise, restored, stages_of, type_of
 from mrpnkit.extractors.hugging_face import Weights, load_network, width_of
 from mrpnkit.extractors.registry import EXTRACTORS
 from mrpnkit.extractors.waves import by_length, check_rate_of_sound, shortest, waves_of
@@ -85,16 +85,9 @@ class AudioHF(nn.Module):
         self._normalised = normalise == "wave" or (
             normalise == "model" and bool(loaded.preprocessor.get("do_normalize", True))
         )
-        self._frozen = frozen_modules(self, self.network, freeze, stages_of(self.network))
+        self._frozen = Frozen(frozen_modules(self, self.network, freeze, stages_of(self.network)))
         self.chunk, self.gradient_checkpointing, self.precision = chunk, gradient_checkpointing, precision
         self.train()
-
-    def train(self, mode: bool = True) -> "AudioHF":
-        """As ever; what is frozen stays in evaluation."""
-        super().train(mode)
-        for module in self._frozen:
-            module.eval()
-        return self
 
     def forward(self, inputs: Sequences) -> Sequences:
         """Samples of sound (S,) or (S, 1) → frames (S', out_features)."""
@@ -116,4 +109,4 @@ class AudioHF(nn.Module):
             waves = (waves - mean) / torch.sqrt(variance + 1e-7)
         with precise(self.precision, waves.device):
             features: Tensor = self.network(waves).last_hidden_state
-        return features.to(type_of(self.network)) if self.precision == "bfloat16" else features
+        return restored(self.network, features, self.precision)

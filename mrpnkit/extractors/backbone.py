@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 import torch
 from torch import Tensor, nn
@@ -34,6 +34,12 @@ def check_listed(part: nn.Module, option: str, name: str, known: Sequence[str]) 
         near = difflib.get_close_matches(name, known, n=3)
         hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else f" Known are {', '.join(known[:8])}, …"
         raise InputError(f"{type(part).__name__}: {option} {name!r} is not known.{hint}")
+
+
+def check_source(part: nn.Module, *, pretrained: bool, weights: str | None) -> None:
+    """Raises InputError where weights are to come from the library and from a file too."""
+    if pretrained and weights is not None:
+        raise InputError(f"{type(part).__name__}: give either pretrained or weights, not both.")
 
 
 def load_weights(part: nn.Module, network: nn.Module, path: str, *, spare: Sequence[str] = ()) -> None:
@@ -117,6 +123,24 @@ def frozen_modules(
     return chosen
 
 
+class Frozen(nn.Module):
+    """Keeps modules in evaluation, whatever the extractor that has this part is set to.
+
+    It has no weights, and the modules stay those of the network. Give it to the extractor after the network, since
+    parts are set to training in the order in which they were given.
+    """
+
+    def __init__(self, modules: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self._modules_held = tuple(modules)
+
+    def train(self, mode: bool = True) -> Self:
+        """As ever for itself; the modules are set to evaluation."""
+        for module in self._modules_held:
+            module.eval()
+        return super().train(mode)
+
+
 def in_chunks(
     network: nn.Module, function: Callable[[int, int], Tensor], count: int, *, size: int, checkpointing: bool
 ) -> Tensor:
@@ -144,9 +168,33 @@ def in_chunks(
     return torch.cat(results) if len(results) > 1 else results[0]
 
 
+def computed(
+    network: nn.Module,
+    inputs: Sequences,
+    function: Callable[[int, int], Tensor],
+    count: int,
+    *,
+    width: int,
+    chunk: int,
+    checkpointing: bool,
+) -> Tensor:
+    """The steps that an extractor returns: ``function(start, stop)`` in chunks out of ``count``, and :func:`tied`.
+
+    A batch without anything, a count of 0, has no steps (0, width). See :func:`in_chunks`.
+    """
+    if count == 0:
+        return tied(network, inputs, nothing(network, width))
+    return tied(network, inputs, in_chunks(network, function, count, size=chunk, checkpointing=checkpointing))
+
+
 def precise(precision: Precision, device: torch.device) -> AbstractContextManager[object]:
     """Autocast to bfloat16 where that is asked for, else nothing."""
     return torch.autocast(device.type, torch.bfloat16) if precision == "bfloat16" else nullcontext()
+
+
+def restored(network: nn.Module, features: Tensor, precision: Precision) -> Tensor:
+    """Features in the type of the network's weights again, where :func:`precise` computed them in bfloat16."""
+    return features.to(type_of(network)) if precision == "bfloat16" else features
 
 
 def type_of(network: nn.Module) -> torch.dtype:

@@ -1,29 +1,16 @@
 """Any image network of timm, on every frame."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
+from typing import ClassVar
 
-import torch
 from torch import Tensor, nn
 
 from mrpnkit.arguments import check_counts
 from mrpnkit.errors import InputError
-from mrpnkit.extractors.backbone import (
-    Freeze,
-    Precision,
-    check_listed,
-    frozen_modules,
-    in_chunks,
-    load_weights,
-    missing_package,
-    nothing,
-    precise,
-    tied,
-    type_of,
-)
+from mrpnkit.extractors.backbone import Freeze, Frozen, Precision, computed, frozen_modules, precise, restored
 from mrpnkit.extractors.pixels import Pixels, check_frame_shape, check_frames, check_size
 from mrpnkit.extractors.registry import EXTRACTORS
-from mrpnkit.extractors.timm_networks import classifier_of, stages_of_timm
+from mrpnkit.extractors.timm_networks import MemoryFormat, built, stages_of_timm
 from mrpnkit.sequences import Sequences
 
 
@@ -71,61 +58,43 @@ class FramesTimm(nn.Module):
         chunk: int = 64,
         gradient_checkpointing: bool = False,
         precision: Precision = "float32",
-        memory_format: Literal["contiguous", "channels_last"] = "contiguous",
+        memory_format: MemoryFormat = "contiguous",
     ) -> None:
         super().__init__()
-        try:
-            import timm
-        except ImportError as error:
-            raise missing_package(self, "timm", "av") from error
         check_counts(self, {"in_features": in_features, "chunk": chunk})
         check_size(self, size)
-        check_listed(self, "architecture", architecture.partition(".")[0], timm.list_models())
         if step_shape is not None:
             check_frame_shape(self, step_shape)
-        if pretrained and weights is not None:
-            raise InputError("FramesTimm: give either pretrained or weights, not both.")
-        network: Any = timm.create_model(architecture, pretrained=pretrained, num_classes=0)
+        network, self.out_features, self.memory_format = built(
+            self, architecture, pretrained=pretrained, weights=weights, memory_format=memory_format
+        )
         self.network: nn.Module = network
-        if weights is not None:
-            load_weights(self, self.network, weights, spare=classifier_of(self.network))
-        self.out_features = int(getattr(network, "head_hidden_size", network.num_features))
         normal = network.default_cfg
         self.pixels = Pixels(mean=normal["mean"], std=normal["std"], size=size)
-        self._frozen = frozen_modules(self, self.network, freeze, stages_of_timm(network))
+        self._frozen = Frozen(frozen_modules(self, self.network, freeze, stages_of_timm(network)))
         self.chunk, self.gradient_checkpointing, self.precision = chunk, gradient_checkpointing, precision
-        self.memory_format = torch.channels_last if memory_format == "channels_last" else torch.contiguous_format
-        network.to(memory_format=self.memory_format)
         self.train()
 
     def refreeze(self, freeze: Freeze) -> None:
         """Freezes just that much from now on, in the meaning of ``freeze``; what was frozen before is trained again."""
         self.network.requires_grad_(True)
-        self._frozen = frozen_modules(self, self.network, freeze, stages_of_timm(self.network))
+        self._frozen = Frozen(frozen_modules(self, self.network, freeze, stages_of_timm(self.network)))
         self.train(self.training)
-
-    def train(self, mode: bool = True) -> "FramesTimm":
-        """As ever; what is frozen stays in evaluation."""
-        super().train(mode)
-        for module in self._frozen:
-            module.eval()
-        return self
 
     def forward(self, inputs: Sequences) -> Sequences:
         """Frames (S, ...) → (S, out_features)."""
         check_frames(self, inputs)
         count = inputs.steps.shape[0]
-        if count:
-            steps = in_chunks(
-                self.network,
-                lambda start, stop: self._features(inputs.steps[start:stop]),
-                count,
-                size=self.chunk,
-                checkpointing=self.gradient_checkpointing,
-            )
-        else:
-            steps = nothing(self.network, self.out_features)
-        return inputs.with_steps(tied(self.network, inputs, steps))
+        steps = computed(
+            self.network,
+            inputs,
+            lambda start, stop: self._features(inputs.steps[start:stop]),
+            count,
+            width=self.out_features,
+            chunk=self.chunk,
+            checkpointing=self.gradient_checkpointing,
+        )
+        return inputs.with_steps(steps)
 
     def _features(self, frames: Tensor) -> Tensor:
         pixels = self.pixels(frames).to(memory_format=self.memory_format)
@@ -136,4 +105,4 @@ class FramesTimm(nn.Module):
             raise InputError(
                 f"FramesTimm: the network refuses frames of {tuple(pixels.shape[-2:])}: {error} Give size."
             ) from error
-        return features.to(type_of(self.network)) if self.precision == "bfloat16" else features
+        return restored(self.network, features, self.precision)

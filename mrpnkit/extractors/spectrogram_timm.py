@@ -1,29 +1,17 @@
 """Any image network of timm, on overlapping segments of the spectrogram of sound."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
 from mrpnkit.arguments import check_counts
 from mrpnkit.errors import InputError
-from mrpnkit.extractors.backbone import (
-    Freeze,
-    Precision,
-    check_listed,
-    frozen_modules,
-    in_chunks,
-    load_weights,
-    missing_package,
-    nothing,
-    precise,
-    tied,
-    type_of,
-)
+from mrpnkit.extractors.backbone import Freeze, Frozen, Precision, computed, frozen_modules, precise, restored, type_of
 from mrpnkit.extractors.registry import EXTRACTORS
 from mrpnkit.extractors.spectrogram import Scale, SpectrogramSegments, check_sound, sound_of
-from mrpnkit.extractors.timm_networks import classifier_of, stages_of_timm
+from mrpnkit.extractors.timm_networks import MemoryFormat, built, stages_of_timm
 from mrpnkit.extractors.waves import check_rate_of_sound
 from mrpnkit.sequences import Sequences
 
@@ -86,13 +74,9 @@ class SpectrogramTimm(nn.Module):
         chunk: int = 64,
         gradient_checkpointing: bool = False,
         precision: Precision = "float32",
-        memory_format: Literal["contiguous", "channels_last"] = "contiguous",
+        memory_format: MemoryFormat = "contiguous",
     ) -> None:
         super().__init__()
-        try:
-            import timm
-        except ImportError as error:
-            raise missing_package(self, "timm", "av") from error
         check_counts(self, {"chunk": chunk})
         check_sound(self, in_features, step_shape)
         self.cut = SpectrogramSegments(
@@ -105,18 +89,16 @@ class SpectrogramTimm(nn.Module):
             level=level,
         )
         check_rate_of_sound(self, rate, self.cut.rate)
-        check_listed(self, "architecture", architecture.partition(".")[0], timm.list_models())
-        if pretrained and weights is not None:
-            raise InputError("SpectrogramTimm: give either pretrained or weights, not both.")
-        network = _built(architecture, pretrained, self.cut.shape)
+        network, self.out_features, self.memory_format = built(
+            self,
+            architecture,
+            pretrained=pretrained,
+            weights=weights,
+            memory_format=memory_format,
+            grey=self.cut.shape,
+        )
         self.network: nn.Module = network
-        if weights is not None:
-            load_weights(self, self.network, weights, spare=classifier_of(self.network))
-        self.out_features = int(getattr(network, "head_hidden_size", network.num_features))
-        self._frozen: list[nn.Module] = []
         self.chunk, self.gradient_checkpointing, self.precision = chunk, gradient_checkpointing, precision
-        self.memory_format = torch.channels_last if memory_format == "channels_last" else torch.contiguous_format
-        network.to(memory_format=self.memory_format)
         self.refreeze(freeze)
         self.train()
 
@@ -128,33 +110,25 @@ class SpectrogramTimm(nn.Module):
     def refreeze(self, freeze: Freeze) -> None:
         """Freezes just that much from now on; called between epochs with smaller numbers, it unfreezes gradually."""
         self.network.requires_grad_(True)
-        self._frozen = frozen_modules(self, self.network, freeze, stages_of_timm(self.network))
+        self._frozen = Frozen(frozen_modules(self, self.network, freeze, stages_of_timm(self.network)))
         self.train(self.training)
-
-    def train(self, mode: bool = True) -> "SpectrogramTimm":
-        """As ever; what is frozen stays in evaluation."""
-        super().train(mode)
-        for module in self._frozen:
-            module.eval()
-        return self
 
     def forward(self, inputs: Sequences) -> Sequences:
         """Samples of sound (S,) or (S, 1) → segments (S', out_features)."""
         waves = [self.cut.levelled(wave) for wave in sound_of(self, inputs)]
         counts = [self.cut.count(len(wave)) for wave in waves]
         total = sum(counts)
-        if total:
-            steps = in_chunks(
-                self.network,
-                lambda start, stop: self._features(waves, counts, start, stop),
-                total,
-                size=self.chunk,
-                checkpointing=self.gradient_checkpointing,
-            )
-        else:
-            steps = nothing(self.network, self.out_features)
+        steps = computed(
+            self.network,
+            inputs,
+            lambda start, stop: self._features(waves, counts, start, stop),
+            total,
+            width=self.out_features,
+            chunk=self.chunk,
+            checkpointing=self.gradient_checkpointing,
+        )
         lengths = torch.tensor(counts, dtype=torch.int64, device=inputs.lengths.device)
-        return Sequences(tied(self.network, inputs, steps), lengths)
+        return Sequences(steps, lengths)
 
     def _features(self, waves: Sequence[Tensor], counts: Sequence[int], start: int, stop: int) -> Tensor:
         """Features of the segments ``start`` to ``stop``, counted over all waves."""
@@ -173,14 +147,4 @@ class SpectrogramTimm(nn.Module):
                 f"SpectrogramTimm: the network refuses segments of {self.cut.shape}: {error} Give bands and hop so "
                 "that the patches fit: bands=256, hop=100 makes segments of 256×160."
             ) from error
-        return features.to(type_of(self.network)) if self.precision == "bfloat16" else features
-
-
-def _built(architecture: str, pretrained: bool, shape: tuple[int, int]) -> Any:
-    """The network for pictures of one colour, without classifier."""
-    import timm
-
-    try:
-        return timm.create_model(architecture, pretrained=pretrained, num_classes=0, in_chans=1, img_size=shape)
-    except TypeError:  # networks for pictures of any size have no such argument
-        return timm.create_model(architecture, pretrained=pretrained, num_classes=0, in_chans=1)
+        return restored(self.network, features, self.precision)

@@ -10,13 +10,16 @@ from mrpnkit.arguments import check_counts
 from mrpnkit.errors import InputError
 from mrpnkit.extractors.backbone import (
     Freeze,
+    Frozen,
     Precision,
     check_listed,
+    check_source,
     frozen_modules,
     insert_weights,
     load_weights,
     missing_package,
     precise,
+    restored,
     type_of,
 )
 from mrpnkit.extractors.registry import EXTRACTORS
@@ -82,8 +85,7 @@ class SpeechTorchaudio(nn.Module):
         check_listed(self, "pipeline", pipeline, known)
         bundle: Any = getattr(pipelines, pipeline)
         check_rate_of_sound(self, rate, bundle.sample_rate)
-        if pretrained and weights is not None:
-            raise InputError("SpeechTorchaudio: give either pretrained or weights, not both.")
+        check_source(self, pretrained=pretrained, weights=weights)
         make = models.wavlm_model if bundle._model_type == "WavLM" else models.wav2vec2_model
         sizes = {**bundle._params, "aux_num_out": None}
         self.network: Any = make(**sizes)
@@ -100,20 +102,13 @@ class SpeechTorchaudio(nn.Module):
         convolutions = sizes["extractor_conv_layer_config"] or _CONVOLUTIONS
         self._convolutions = [(kernel, stride) for _, kernel, stride in convolutions]
         self._normalised = bool(bundle._normalize_waveform)
-        self._frozen = frozen_modules(self, self.network, freeze, _stages(self.network))
+        self._frozen = Frozen(frozen_modules(self, self.network, freeze, _stages(self.network)))
         self.chunk, self.gradient_checkpointing, self.precision = chunk, gradient_checkpointing, precision
         self.train()
 
     def frames(self, samples: int) -> int:
         """Frames that a wave of so many samples becomes."""
         return frames_of(max(samples, shortest(self._convolutions)), self._convolutions) if samples else 0
-
-    def train(self, mode: bool = True) -> "SpeechTorchaudio":
-        """As ever; what is frozen stays in evaluation."""
-        super().train(mode)
-        for module in self._frozen:
-            module.eval()
-        return self
 
     def forward(self, inputs: Sequences) -> Sequences:
         """Samples of sound (S,) or (S, 1) → frames (S', out_features)."""
@@ -134,7 +129,7 @@ class SpeechTorchaudio(nn.Module):
             waves = F.layer_norm(waves, waves.shape[1:])
         with precise(self.precision, waves.device):
             features: Tensor = self.network(waves)[0]
-        return features.to(type_of(self.network)) if self.precision == "bfloat16" else features
+        return restored(self.network, features, self.precision)
 
 
 _CONVOLUTIONS = [(512, 10, 5)] + [(512, 3, 2)] * 4 + [(512, 2, 2)] * 2

@@ -11,14 +11,13 @@ from mrpnkit.arguments import check_counts
 from mrpnkit.errors import InputError
 from mrpnkit.extractors.backbone import (
     Freeze,
+    Frozen,
     Precision,
+    computed,
     frozen_modules,
-    in_chunks,
-    nothing,
     precise,
+    restored,
     stages_of,
-    tied,
-    type_of,
 )
 from mrpnkit.extractors.hugging_face import Weights, load_network, width_of
 from mrpnkit.extractors.registry import EXTRACTORS
@@ -77,31 +76,23 @@ class TextHF(nn.Module):
         self._vocabulary = int(loaded.config.vocab_size)
         self._pad = _padding(loaded.config)
         self._longest = _longest(loaded.config)
-        self._frozen = frozen_modules(self, self.network, freeze, stages_of(self.network))
+        self._frozen = Frozen(frozen_modules(self, self.network, freeze, stages_of(self.network)))
         self.chunk, self.gradient_checkpointing, self.precision = chunk, gradient_checkpointing, precision
         self.train()
-
-    def train(self, mode: bool = True) -> "TextHF":
-        """As ever; what is frozen stays in evaluation."""
-        super().train(mode)
-        for module in self._frozen:
-            module.eval()
-        return self
 
     def forward(self, inputs: Sequences) -> Sequences:
         """Token ids (S,) or (S, 1) → (S, out_features)."""
         samples = [sample for sample in self._ids(inputs) if len(sample)]
-        if samples:
-            steps = in_chunks(
-                self.network,
-                lambda start, stop: self._features(samples[start:stop]),
-                len(samples),
-                size=self.chunk,
-                checkpointing=self.gradient_checkpointing,
-            )
-        else:
-            steps = nothing(self.network, self.out_features)
-        return inputs.with_steps(tied(self.network, inputs, steps))
+        steps = computed(
+            self.network,
+            inputs,
+            lambda start, stop: self._features(samples[start:stop]),
+            len(samples),
+            width=self.out_features,
+            chunk=self.chunk,
+            checkpointing=self.gradient_checkpointing,
+        )
+        return inputs.with_steps(steps)
 
     def _ids(self, inputs: Sequences) -> list[Tensor]:
         steps = inputs.steps
@@ -135,7 +126,7 @@ class TextHF(nn.Module):
         with precise(self.precision, ids.device):
             features: Tensor = self.network(input_ids=ids, attention_mask=mask.long()).last_hidden_state
         features = features[mask]
-        return features.to(type_of(self.network)) if self.precision == "bfloat16" else features
+        return restored(self.network, features, self.precision)
 
 
 def _padding(config: Any) -> int:

@@ -11,18 +11,18 @@ from mrpnkit.arguments import check_counts
 from mrpnkit.errors import InputError
 from mrpnkit.extractors.backbone import (
     Freeze,
+    Frozen,
     Precision,
     check_listed,
+    check_source,
+    computed,
     frozen_modules,
-    in_chunks,
     insert_weights,
     load_weights,
     missing_package,
-    nothing,
     precise,
+    restored,
     stages_of,
-    tied,
-    type_of,
 )
 from mrpnkit.extractors.pixels import Pixels, check_frame_shape, check_frames, check_size
 from mrpnkit.extractors.registry import EXTRACTORS
@@ -94,8 +94,7 @@ class VideoTorchvision(nn.Module):
         check_listed(self, "architecture", architecture, models.list_models(module=models.video))
         if step_shape is not None:
             check_frame_shape(self, step_shape)
-        if pretrained and weights is not None:
-            raise InputError("VideoTorchvision: give either pretrained or weights, not both.")
+        check_source(self, pretrained=pretrained, weights=weights)
         self.network: nn.Module = models.get_model(architecture, weights=None)
         self.out_features = _take_head_off(self.network)
         mean, std = _KINETICS
@@ -113,32 +112,24 @@ class VideoTorchvision(nn.Module):
         if weights is not None:
             load_weights(self, self.network, weights, spare=spare)
         self.pixels = Pixels(mean=mean, std=std, size=size)
-        self._frozen = frozen_modules(self, self.network, freeze, stages_of(self.network))
+        self._frozen = Frozen(frozen_modules(self, self.network, freeze, stages_of(self.network)))
         self.chunk, self.gradient_checkpointing, self.precision = chunk, gradient_checkpointing, precision
         self.train()
-
-    def train(self, mode: bool = True) -> "VideoTorchvision":
-        """As ever; what is frozen stays in evaluation."""
-        super().train(mode)
-        for module in self._frozen:
-            module.eval()
-        return self
 
     def forward(self, inputs: Sequences) -> Sequences:
         """Frames (S, ...) → clips (S', out_features)."""
         check_frames(self, inputs)
         clips, lengths = self._clips(inputs)
-        if len(clips):
-            steps = in_chunks(
-                self.network,
-                lambda start, stop: self._features(inputs.steps, clips[start:stop]),
-                len(clips),
-                size=self.chunk,
-                checkpointing=self.gradient_checkpointing,
-            )
-        else:
-            steps = nothing(self.network, self.out_features)
-        return Sequences(tied(self.network, inputs, steps), lengths)
+        steps = computed(
+            self.network,
+            inputs,
+            lambda start, stop: self._features(inputs.steps, clips[start:stop]),
+            len(clips),
+            width=self.out_features,
+            chunk=self.chunk,
+            checkpointing=self.gradient_checkpointing,
+        )
+        return Sequences(steps, lengths)
 
     def _clips(self, inputs: Sequences) -> tuple[Int64[Tensor, "clips frames"], Int64[Tensor, "batch"]]:
         """Which of the S frames each clip has, and how many clips each sample."""
@@ -156,7 +147,7 @@ class VideoTorchvision(nn.Module):
         video = pixels.unflatten(0, (-1, self.frames)).transpose(1, 2)
         with precise(self.precision, frames.device):
             features: Tensor = self.network(video)
-        return features.to(type_of(self.network)) if self.precision == "bfloat16" else features
+        return restored(self.network, features, self.precision)
 
 
 def _take_head_off(network: nn.Module) -> int:

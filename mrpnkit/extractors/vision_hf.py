@@ -9,14 +9,13 @@ from mrpnkit.arguments import check_choice, check_counts
 from mrpnkit.errors import InputError
 from mrpnkit.extractors.backbone import (
     Freeze,
+    Frozen,
     Precision,
+    computed,
     frozen_modules,
-    in_chunks,
-    nothing,
     precise,
+    restored,
     stages_of,
-    tied,
-    type_of,
 )
 from mrpnkit.extractors.hugging_face import Weights, load_network, width_of
 from mrpnkit.extractors.pixels import Pixels, check_frame_shape, check_frames, check_size
@@ -88,32 +87,24 @@ class VisionHF(nn.Module):
             size=size if size is not None else _size(loaded.config),
         )
         self.pool = pool
-        self._frozen = frozen_modules(self, self.network, freeze, stages_of(self.network))
+        self._frozen = Frozen(frozen_modules(self, self.network, freeze, stages_of(self.network)))
         self.chunk, self.gradient_checkpointing, self.precision = chunk, gradient_checkpointing, precision
         self.train()
-
-    def train(self, mode: bool = True) -> "VisionHF":
-        """As ever; what is frozen stays in evaluation."""
-        super().train(mode)
-        for module in self._frozen:
-            module.eval()
-        return self
 
     def forward(self, inputs: Sequences) -> Sequences:
         """Frames (S, ...) → (S, out_features)."""
         check_frames(self, inputs)
         count = inputs.steps.shape[0]
-        if count:
-            steps = in_chunks(
-                self.network,
-                lambda start, stop: self._features(inputs.steps[start:stop]),
-                count,
-                size=self.chunk,
-                checkpointing=self.gradient_checkpointing,
-            )
-        else:
-            steps = nothing(self.network, self.out_features)
-        return inputs.with_steps(tied(self.network, inputs, steps))
+        steps = computed(
+            self.network,
+            inputs,
+            lambda start, stop: self._features(inputs.steps[start:stop]),
+            count,
+            width=self.out_features,
+            chunk=self.chunk,
+            checkpointing=self.gradient_checkpointing,
+        )
+        return inputs.with_steps(steps)
 
     def _features(self, frames: Tensor) -> Tensor:
         pixels = self.pixels(frames)
@@ -124,7 +115,7 @@ class VisionHF(nn.Module):
             raise InputError(f"VisionHF: the network refuses frames of {tuple(pixels.shape[-2:])}: {error}") from error
         places = hidden.flatten(2).transpose(1, 2) if hidden.ndim == 4 else hidden
         features = places.mean(1) if self.pool == "mean" else places[:, 0]
-        return features.to(type_of(self.network)) if self.precision == "bfloat16" else features
+        return restored(self.network, features, self.precision)
 
 
 def _size(config: Any) -> tuple[int, int] | None:
