@@ -10,11 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from mrpnkit.arguments import check_counts
-from mrpnkit.errors import InputError
 from mrpnkit.feature_norm import Present
 from mrpnkit.fusions.presence import check_branches, check_dropout, presence, scorings
 from mrpnkit.fusions.registry import FUSIONS
-from mrpnkit.fusions.tokens import Tokens, encoder_layer
+from mrpnkit.fusions.tokens import check_heads, encoder_layer, grids_of_branches, tokens_of_branches
 from mrpnkit.sequences import Sequences
 
 
@@ -64,9 +63,8 @@ class MBT(nn.Module):
         check_branches(self, features)
         check_counts(self, {"width": width, "bottleneck": bottleneck, "layers": layers, "heads": heads})
         check_dropout(self, dropout)
-        if width % heads:
-            raise InputError(f"MBT: width must be a multiple of heads, got {width} and {heads}.")
-        self.tokens = nn.ModuleList(Tokens(d, e, width) for d, e in zip(features, sequences, strict=True))
+        check_heads(self, width, heads)
+        self.tokens = tokens_of_branches(features, sequences, width)
         self.bottleneck = nn.Parameter(torch.randn(bottleneck, width) * 0.02)  # the paper's initialisation
         self.layers = nn.ModuleList(
             nn.ModuleList(encoder_layer(width, heads, 4 * width, dropout) for _ in features) for _ in range(layers)
@@ -79,10 +77,7 @@ class MBT(nn.Module):
         """N tensors (B, D_m), N masks (B,) or None, N ragged batches → for each target its scores (B, C)."""
         there = presence(present, features)
         weights = there / there.sum(1, keepdim=True).clamp(min=1)  # (B, N)
-        grids = [
-            tokens(g, mask, steps)
-            for tokens, g, mask, steps in zip(self.tokens, features, present, sequences, strict=True)
-        ]
+        grids = grids_of_branches(self.tokens, features, present, sequences)
         size = self.bottleneck.shape[0]
         hidden = [torch.cat([grid.valid.new_zeros(len(there), size), ~grid.valid], dim=1) for grid in grids]
         tokens = [grid.values for grid in grids]

@@ -10,11 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from mrpnkit.arguments import check_counts
-from mrpnkit.errors import InputError
 from mrpnkit.feature_norm import Present
 from mrpnkit.fusions.presence import check_branches, check_dropout, kept, scorings
 from mrpnkit.fusions.registry import FUSIONS
-from mrpnkit.fusions.tokens import Grid, Tokens, attendable, encoder_layer
+from mrpnkit.fusions.tokens import Grid, attendable, check_heads, encoder_layer, grids_of_branches, tokens_of_branches
 from mrpnkit.sequences import Sequences
 
 
@@ -94,10 +93,9 @@ class MulT(nn.Module):
         check_branches(self, features, least=2, why=": one looks at the others")
         check_counts(self, {"width": width, "layers": layers, "heads": heads})
         check_dropout(self, dropout)
-        if width % heads:
-            raise InputError(f"MulT: width must be a multiple of heads, got {width} and {heads}.")
+        check_heads(self, width, heads)
         places = range(len(features))
-        self.tokens = nn.ModuleList(Tokens(d, e, width) for d, e in zip(features, sequences, strict=True))
+        self.tokens = tokens_of_branches(features, sequences, width)
         self.crossings = nn.ModuleList(
             nn.ModuleList(
                 CrossModal(width, layers=layers, heads=heads, feedforward=4 * width, dropout=dropout)
@@ -113,10 +111,7 @@ class MulT(nn.Module):
         self, features: Sequence[Tensor], present: Sequence[Present], sequences: Sequence[Sequences]
     ) -> dict[str, Tensor]:
         """N tensors (B, D_m), N masks (B,) or None, N ragged batches → for each target its scores (B, C)."""
-        grids = [
-            tokens(g, mask, steps)
-            for tokens, g, mask, steps in zip(self.tokens, features, present, sequences, strict=True)
-        ]
+        grids = grids_of_branches(self.tokens, features, present, sequences)
         firsts = []
         for place, grid in enumerate(grids):
             sources = grids[:place] + grids[place + 1 :]

@@ -1,9 +1,10 @@
 """A branch as tokens for attention: its aggregated vector first, then the steps of its extractor.
 
-Letters: B batch, S steps of all samples, T steps of the longest sample, D features of g_m, E features of a step,
-W width of a token.
+Letters: B batch, N branches, S steps of all samples, T steps of the longest sample, D features of g_m, E features of a
+step, W width of a token.
 """
 
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -11,6 +12,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from mrpnkit.arguments import checked_steps
+from mrpnkit.errors import InputError
 from mrpnkit.feature_norm import Present
 from mrpnkit.fusions.presence import kept
 from mrpnkit.positions import sinusoids
@@ -54,6 +56,27 @@ class Tokens(nn.Module):
             torch.cat([first[:, None], values.to(first.dtype)], dim=1),
             torch.cat([there[:, None], valid & there[:, None]], dim=1),
         )
+
+
+def tokens_of_branches(features: Sequence[int], steps: Sequence[int], width: int) -> nn.ModuleList:
+    """:class:`Tokens` of one width for every branch, from the widths of g_m and those of the extractors' steps."""
+    return nn.ModuleList(Tokens(d, e, width) for d, e in zip(features, steps, strict=True))
+
+
+def grids_of_branches(
+    tokens: Iterable[nn.Module],
+    features: Sequence[Tensor],
+    present: Sequence[Present],
+    sequences: Sequence[Sequences],
+) -> list[Grid]:
+    """The tokens of all N branches, each by its own :class:`Tokens`."""
+    return [part(g, mask, steps) for part, g, mask, steps in zip(tokens, features, present, sequences, strict=True)]
+
+
+def check_heads(fusion: nn.Module, width: int, heads: int) -> None:
+    """Raises InputError unless every head of the attention gets as many features of a token."""
+    if width % heads:
+        raise InputError(f"{type(fusion).__name__}: width must be a multiple of heads, got {width} and {heads}.")
 
 
 def attendable(valid: Bool[Tensor, "batch tokens"]) -> Bool[Tensor, "batch tokens"]:
