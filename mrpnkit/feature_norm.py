@@ -43,6 +43,10 @@ class FeatureNorm(nn.Module):
         self, x: Float[Tensor, "batch features"], present: Bool[Tensor, "batch #features"] | Present = None
     ) -> Float[Tensor, "batch features"]:
         """(B, D) → (B, D); ``present`` is (B,) for whole samples, or (B, D) for columns of several modalities."""
+        if present is not None and present.ndim == 1 and self._can_gather():
+            here = present.nonzero()[:, 0]
+            if len(here) >= 2:  # the same as below, by the kernel that is made for it
+                return torch.zeros_like(x).index_copy(0, here, self._of_all(x[here]).to(x.dtype))
         mask = present if present is None or present.ndim == 2 else present[:, None]
         if mask is not None:
             x = x.masked_fill(~mask, 0.0)  # whatever stands in an absent row, NaN too, reaches nothing
@@ -50,10 +54,17 @@ class FeatureNorm(nn.Module):
             mean, var = self._batch_statistics(x, mask)
             y = ((x - mean) * torch.rsqrt(var + self.eps) * self.weight + self.bias).to(x.dtype)
         else:
-            y = F.batch_norm(
-                x, self.running_mean, self.running_var, self.weight, self.bias, self.training, self.momentum, self.eps
-            )
+            y = self._of_all(x)
         return y if mask is None else y.masked_fill(~mask, 0.0)
+
+    def _can_gather(self) -> bool:
+        """Present rows can be taken out in training, where neither shapes must be known nor a GPU is waited for."""
+        on_cpu = self.weight.device.type == "cpu"
+        return self.training and on_cpu and _processes() == 1 and not torch.compiler.is_compiling()
+
+    def _of_all(self, x: Tensor) -> Tensor:
+        mean, var = self.running_mean, self.running_var
+        return F.batch_norm(x, mean, var, self.weight, self.bias, self.training, self.momentum, self.eps)
 
     def _batch_statistics(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
         """Mean and biased variance (D,) over the present samples of all processes; updates the running ones."""
