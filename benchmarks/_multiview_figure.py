@@ -28,7 +28,7 @@ LEAST: Mapping[str, tuple[float, float | None]] = {
 }  # fmt: skip
 """What N2 has to reach on normal and on conflicting views."""
 DRAWN = (
-    "best_view", "n0", "n1", "n2", "n2_sum_of_softmax", "n1_witnesses", "n2_witnesses", "n2_modality_dropout_witnesses",
+    "best_view", "n0", "n1", "n2", "n2_sum_of_softmax", "n1_witnesses", "n2_witnesses", "n2_all_views",
     "gmu", "film", "lmf", "mbt", "late_mean", "tmc", "uncertainty", "ogm_ge", "pmr", "mmpareto",
 )  # fmt: skip
 """What the figure shows; the table has everything."""

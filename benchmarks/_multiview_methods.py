@@ -31,6 +31,7 @@ RECIPE: Mapping[str, Any] = {
     "learning_rate": 1e-2,
     "weight_decay": 1e-2,
     "schedule": "one cycle, warm-up 0.2",
+    "label_smoothing": 0.1,
     "weights": "of the last epoch",
 }
 """One for all sets and methods; chosen on validation parts, as docs/multiview.md tells."""
@@ -63,17 +64,17 @@ def _balanced(balancer: Callable[[Sequence[str]], Any], *, holds_out: bool = Fal
     return Method("n2", "concat", balancer=balancer, holds_out=holds_out)
 
 
+def _decided(network: Network, *, name: str = "", modality_dropout: float = MODALITY_DROPOUT) -> Method:
+    """N1 or N2, whose trained weights decide in three ways."""
+    decisions = [f"{name or network}{way}" for way in ("", "_sum_of_softmax", "_witnesses")]
+    return Method(network, "witnesses", {"doubt": DOUBT}, modality_dropout=modality_dropout, decisions=decisions)
+
+
 METHODS: Mapping[str, Method] = {
-    "n0": Method("n0", "concat"),
-    "n1": Method("n1", "witnesses", {"doubt": DOUBT}, decisions=("n1", "n1_sum_of_softmax", "n1_witnesses")),
-    "n2": Method("n2", "witnesses", {"doubt": DOUBT}, decisions=("n2", "n2_sum_of_softmax", "n2_witnesses")),
-    "modality_dropout": Method(
-        "n2",
-        "witnesses",
-        {"doubt": DOUBT},
-        modality_dropout=MODALITY_DROPOUT,
-        decisions=("n2_modality_dropout", "n2_modality_dropout_sum_of_softmax", "n2_modality_dropout_witnesses"),
-    ),
+    "n0": Method("n0", "concat", modality_dropout=MODALITY_DROPOUT),
+    "n1": _decided("n1"),
+    "n2": _decided("n2"),
+    "all_views": _decided("n2", name="n2_all_views", modality_dropout=0.0),
     "sum": _swapped("sum"),
     "weighted": _swapped("weighted"),
     "gmu": _swapped("gmu"),
@@ -81,7 +82,7 @@ METHODS: Mapping[str, Method] = {
     "tfn": _swapped("tfn"),
     "lmf": _swapped("lmf"),
     "mult": _swapped("mult", width=16, layers=1, heads=2),
-    "mbt": _swapped("mbt", width=64, layers=2),
+    "mbt": _swapped("mbt", width=32, layers=1),
     "late_mean": _swapped("late", rule="mean"),
     "late_product": _swapped("late", rule="product"),
     "late_weighted": _swapped("late", rule="weighted"),
@@ -96,13 +97,18 @@ METHODS: Mapping[str, Method] = {
 """By name; single views come on top, as ``only_VIEW``."""
 
 
+def method_of(name: str) -> Method:
+    """What the name stands for; a single view is N0 with one branch."""
+    return METHODS[name] if name in METHODS else Method("n0", "concat")
+
+
 def accuracies(split: Split, name: str, seed: int, *, small: bool = False) -> dict[str, dict[str, float]]:
     """Trains a method, or a single view, and gives for each of its decisions the accuracy, normal and conflicting.
 
     Of two classes also F1 of the second and the area under the ROC curve, on normal views: what MOGONET's table has.
     """
     views = [name.removeprefix("only_")] if name.startswith("only_") else list(split.train.views)
-    method = METHODS[name] if name in METHODS else Method("n0", "concat")
+    method = method_of(name)
     model = trained(split, views, method, seed, epochs=SMALL_EPOCHS if small else int(RECIPE["epochs"]))
     found: dict[str, dict[str, float]] = {}
     for condition in ("normal", "conflicting"):
@@ -122,7 +128,8 @@ def trained(split: Split, views: Sequence[str], method: Method, seed: int, *, ep
     """A model after all epochs; nothing is selected on the way."""
     torch.manual_seed(seed)
     corpus = split.train.corpus(split.classes)
-    targets, width = {"label": Classification(split.classes)}, int(RECIPE["width"])
+    smoothing = float(RECIPE["label_smoothing"])
+    targets, width = {"label": Classification(split.classes, label_smoothing=smoothing)}, int(RECIPE["width"])
     facts: dict[str, Any] = {"features": [width] * len(views), "targets": {"label": split.classes}}
     if "sequences" in getattr(FUSIONS[method.fusion], "reads", ()):
         facts["sequences"] = [width] * len(views)

@@ -1,8 +1,9 @@
 """Does the report find fuzziness that was placed on purpose, and nothing where there is none?
 
-Claim: on movies drawn by code, an N1 is trained on clean clips of eight actors and tested on four others. Where the
-voices of two classes, or of one actor, show another class, the report names just these classes, or this actor, and the
-branch that knew better; where nothing is spoilt, it names nothing. Over several seeds of corpus and training.
+Claim: on movies drawn by code, an N1 is trained on clean clips of eight actors and tested on sixteen others. Where the
+voices of two classes, or of one actor, show another class, the report says that the audio misleads in just these
+classes, or for this actor; where nothing is spoilt, it names nothing. Over several seeds of corpus and training. Beside
+that it is counted how often the fusion is named that follows the audio, and loses to the video.
 
     python -m benchmarks.interference_synthetic [--small]
 """
@@ -14,10 +15,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from rich.console import Console
 
-from benchmarks._variants import Variant, fit, without
+from benchmarks._variants import Variant, fit
 from examples.aver.clips import EMOTIONS, Clip
 from examples.aver.job import evaluation_loader
 from examples.aver.prepare import Features, prepare
@@ -25,7 +27,7 @@ from examples.aver.recipe import TARGET, Recipe
 from examples.aver.synthetic import Evidence, SyntheticCorpus
 from examples.aver.versions import Versions, make_versions
 from mrpnkit.analysis import Outcomes, interference
-from mrpnkit.data import Corpus
+from mrpnkit.data import Corpus, Fold
 from mrpnkit.report import Figure, print_figures, write_result
 from mrpnkit.train import evaluate
 
@@ -34,7 +36,7 @@ SPOILT_CLASSES = ("happy", "angry")
 
 
 class Scale(NamedTuple):
-    """How much is made: actors who train and are tested, takes of each, versions of a clip, epochs."""
+    """How much is made: actors who train and are tested, takes of each, versions of a training clip, epochs."""
 
     training: int
     testing: int
@@ -44,69 +46,106 @@ class Scale(NamedTuple):
     epochs: int
 
 
-FULL, SMALL = Scale(8, 4, 4, 10, 4, 30), Scale(4, 2, 2, 2, 2, 4)
+FULL, SMALL = Scale(8, 16, 4, 10, 4, 30), Scale(4, 2, 2, 2, 2, 4)
 
 
-def clips_of(scale: Scale, seed: int, placed: str) -> list[Clip]:
-    """Clean clips of those who train; of those who are tested, with misleading voices where ``placed`` says."""
-    actors, spoilt_actor = scale.training + scale.testing, str(scale.training + 1)
-    shares: dict[int | str, float] = dict.fromkeys(SPOILT_CLASSES if placed == "class" else EMOTIONS, 1.0)
-    spoilt = Evidence(misleading={"audio": shares})
-    clean = SyntheticCorpus(seed=seed, n_actors=actors, takes=scale.test_takes).clips()
-    bad = SyntheticCorpus(seed=seed, n_actors=actors, takes=scale.test_takes, evidence=spoilt).clips()
-    found = []
-    for good, other in zip(clean, bad, strict=True):
-        trains = int(good.actor) <= scale.training
-        if trains and int(good.attributes["take"]) > scale.takes:
-            continue
-        hit = placed == "class" or (placed == "actor" and good.actor == spoilt_actor)
-        found.append(other if hit and not trains else good)
-    return found
+def clips_of(scale: Scale, seed: int) -> dict[str, list[Clip]]:
+    """Clean clips of those who train; clips of those who are tested, clean and with voices that all mislead."""
+    actors, takes = scale.training + scale.testing, max(scale.takes, scale.test_takes)
+    spoilt = Evidence(misleading={"audio": dict.fromkeys(EMOTIONS, 1.0)})
+    clean = SyntheticCorpus(seed=seed, n_actors=actors, takes=takes).clips()
+    bad = SyntheticCorpus(seed=seed, n_actors=actors, takes=takes, evidence=spoilt).clips()
 
+    def some(clips: Sequence[Clip], takes: int, *, training: bool) -> list[Clip]:
+        return [
+            clip
+            for clip in clips
+            if (int(clip.actor) <= scale.training) == training and int(clip.attributes["take"]) <= takes
+        ]
 
-def named(scale: Scale, seed: int, placed: str, folder: Path, console: Console) -> dict[str, Any]:
-    """What the report names as inferior cases, by class and by actor; and the accuracies of the heads."""
-    clips = clips_of(scale, seed, placed)
-    frames = prepare(clips, folder / "frames", Features(), console, source="synthetic")
-    corpus = make_versions(frames, folder / "corpus", Versions(count=scale.versions), console)
-    testers = tuple(str(scale.training + 1 + number) for number in range(scale.testing))
-    fold = without(corpus, testers)
-    model, objective = fit(Variant("n1"), corpus, fold, replace(Recipe(), epochs=scale.epochs), seed)
-    outcomes = outcomes_of(corpus, model, objective, fold.test)
-    found = interference(outcomes, axes=["actor"])
-    cases = [(cell.axis, cell.value, cell.branch) for cell in found.inferior_cases]
     return {
-        "class": sorted(value for axis, value, branch in cases if axis == "class" and branch == "video"),
-        "actor": sorted(value for axis, value, branch in cases if axis == "actor" and branch == "video"),
-        "audio": [value for _, value, branch in cases if branch == "audio"],
-        "accuracy": {head: outcomes.accuracy(head) for head in outcomes.heads},
+        "training": some(clean, scale.takes, training=True),
+        "clean": some(clean, scale.test_takes, training=False),
+        "spoilt": some(bad, scale.test_takes, training=False),
     }
 
 
-def outcomes_of(corpus: Corpus, model: Any, objective: Any, rows: Any) -> Outcomes:
-    """What every head said about some clips."""
-    evaluation = evaluate(model, evaluation_loader("n1", corpus, rows), objective)
+def tested(scale: Scale, seed: int, folder: Path, console: Console) -> dict[str, Outcomes]:
+    """What an N1 that was trained on clean clips says about the clean and the spoilt clips of other actors."""
+    corpora = {}
+    for part, clips in clips_of(scale, seed).items():
+        frames = prepare(clips, folder / part / "frames", Features(), console, source="synthetic")
+        versions = Versions(count=scale.versions if part == "training" else 1)
+        corpora[part] = make_versions(frames, folder / part / "corpus", versions, console)
+    everyone = np.arange(len(corpora["training"]))
+    fold = Fold(everyone, everyone[:0], everyone[:0], (), ())
+    model, objective = fit(Variant("n1"), corpora["training"], fold, replace(Recipe(), epochs=scale.epochs), seed)
+    return {part: outcomes_of(corpora[part], model, objective) for part in ("clean", "spoilt")}
+
+
+def outcomes_of(corpus: Corpus, model: Any, objective: Any) -> Outcomes:
+    """What every head said about all clips."""
+    evaluation = evaluate(model, evaluation_loader("n1", corpus, np.arange(len(corpus))), objective)
     return Outcomes.of(
         {head: torch.softmax(scores[TARGET].double(), dim=-1).numpy() for head, scores in evaluation.scores.items()},
         evaluation.labels[TARGET].numpy(),
         classes=corpus.classes[TARGET],
-        groups={"actor": corpus.groups["actor"][rows].tolist()},
+        groups={"actor": corpus.groups["actor"][evaluation.rows.numpy()].tolist()},
     )
 
 
+def placed(outcomes: dict[str, Outcomes], where: str, actor: str) -> Outcomes:
+    """The clean clips, but those of the spoilt classes, or of an actor, with misleading voices."""
+    clean = outcomes["clean"]
+    hit = {
+        "none": np.zeros(len(clean.labels), dtype=np.bool_),
+        "class": np.isin(clean.labels, [clean.classes.index(name) for name in SPOILT_CLASSES]),
+        "actor": clean.groups["actor"] == actor,
+    }[where]
+    other = outcomes["spoilt"].probabilities
+    return clean._replace(
+        probabilities={
+            head: np.where(hit[:, None], other[head], values) for head, values in clean.probabilities.items()
+        }
+    )
+
+
+def named(outcomes: Outcomes) -> dict[str, Any]:
+    """What the report says: where a branch misleads, where the fusion follows, where it loses to a branch."""
+    found = interference(outcomes, cluster="actor", axes=["actor"])
+    keys = ("axis", "value", "branch", "samples", "accuracy", "elsewhere", "adjusted", "fused", "better", "follows")
+    return {
+        "misleading": [
+            {**{key: value for key, value in cell.plain().items() if key in keys}, "bits": cell.information.value}
+            for cell in found.misleading
+        ],
+        "followed": [[cell.axis, cell.value, cell.branch] for cell in found.misleading if cell.followed()],
+        "inferior": [[cell.axis, cell.value, cell.branch] for cell in found.inferior_cases],
+        "lowest_bits": min(cell.information.value for cell in found.fuzzy),
+        "accuracy": {head: outcomes.accuracy(head) for head in outcomes.heads},
+    }
+
+
 def figures_of(found: Sequence[dict[str, dict[str, Any]]], scale: Scale) -> dict[str, Figure]:
-    """Shares over seeds: of what was spoilt that was named, and how much was named besides."""
-    spoilt = {"class": set(SPOILT_CLASSES), "actor": {str(scale.training + 1)}}
+    """Over seeds: the share of what was spoilt that was named, and how much was named besides."""
+    spoilt = {
+        "class": {("class", name, "audio") for name in SPOILT_CLASSES},
+        "actor": {("actor", str(scale.training + 1), "audio")},
+    }
     figures = {}
-    for placed, wanted in spoilt.items():
-        hits = [len(wanted & set(one[placed][placed])) / len(wanted) for one in found]
-        extra = [float(len(set(one[placed][placed]) - wanted) + len(one[placed]["audio"])) for one in found]
-        figures[f"{placed}/found"] = Figure.mean(hits, "fraction")
-        figures[f"{placed}/others_named"] = Figure.mean(extra, "cases")
-    nothing = [
-        float(len(one["none"]["class"]) + len(one["none"]["actor"]) + len(one["none"]["audio"])) for one in found
-    ]
-    figures["none/named"] = Figure.mean(nothing, "cases")
+    for where, wanted in spoilt.items():
+        told = [{(c["axis"], c["value"], c["branch"]) for c in one[where]["misleading"]} for one in found]
+        followed = [{tuple(cell) for cell in one[where]["followed"]} for one in found]
+        inferior = [{tuple(cell) for cell in one[where]["inferior"]} for one in found]
+        lost = {(axis, value, "video") for axis, value, _ in wanted}
+        figures[f"{where}/found"] = Figure.mean([len(wanted & one) / len(wanted) for one in told], "fraction")
+        figures[f"{where}/others_named"] = Figure.mean([float(len(one - wanted)) for one in told], "cases")
+        figures[f"{where}/fusion_follows"] = Figure.mean(
+            [len(wanted & one) / len(wanted) for one in followed], "fraction"
+        )
+        figures[f"{where}/others_lost"] = Figure.mean([float(len(one - lost)) for one in inferior], "cases")
+    for name, key in (("named", "misleading"), ("lost", "inferior")):
+        figures[f"none/{name}"] = Figure.mean([float(len(one["none"][key])) for one in found], "cases")
     return figures
 
 
@@ -121,22 +160,22 @@ def main() -> None:
     scale, seeds = (SMALL, 1) if given.small else (FULL, given.seeds)
     found = []
     for seed in range(seeds):
-        one = {}
-        for placed in ("none", "class", "actor"):
-            with tempfile.TemporaryDirectory() as folder:
-                one[placed] = named(scale, seed, placed, Path(folder), console)
-            told = {head: round(value, 3) for head, value in one[placed]["accuracy"].items()}
-            console.print(
-                f"seed {seed}, {placed}: classes {one[placed]['class']}, actors {one[placed]['actor']}, {told}"
-            )
+        with tempfile.TemporaryDirectory() as folder:
+            outcomes = tested(scale, seed, Path(folder), console)
+        one = {where: named(placed(outcomes, where, str(scale.training + 1))) for where in ("none", "class", "actor")}
+        for where, told in one.items():
+            cells = [f"{cell['branch']} in {cell['axis']} {cell['value']}" for cell in told["misleading"]]
+            heads = {head: round(value, 3) for head, value in told["accuracy"].items()}
+            console.print(f"seed {seed}, {where}: misleading {cells}, followed {told['followed']}, {heads}")
         found.append(one)
     figures = figures_of(found, scale)
     if not given.small:
         write_result(
             RESULT,
-            claim="The report names the classes and the actor whose voices mislead, and nothing where none does.",
+            claim="The report names the audio, and the classes or the actor, where it misleads, and else nothing.",
             config={"scale": scale._asdict(), "seeds": seeds, "spoilt_classes": list(SPOILT_CLASSES),
-                    "spoilt_actor": str(scale.training + 1), "level": 0.05, "network": "n1"},
+                    "spoilt_actor": str(scale.training + 1), "level": 0.05, "network": "n1",
+                    "chosen_on": "the trust in the test and the size of the corpus: on seeds 100 and 101"},
             figures=figures,
             rows={"seeds": found},
         )  # fmt: skip

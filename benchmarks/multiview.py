@@ -29,20 +29,22 @@ import torch
 
 from benchmarks._multiview_data import CONFLICTING, NOISY, SETS, SIGMA, TEST, VALIDATION, read, split
 from benchmarks._multiview_figure import PUBLISHED, PUBLISHED_PROTOCOL, draw, markdown, print_table, promises
-from benchmarks._multiview_methods import METHODS, MODALITY_DROPOUT, RECIPE, accuracies
+from benchmarks._multiview_methods import METHODS, MODALITY_DROPOUT, RECIPE, accuracies, method_of
 from mrpnkit.report import Figure, print_figures, write_json, write_result
 
 ROOT = Path(__file__).parent
 FIGURE = ROOT.parent / "docs" / "figures" / "multiview.png"
 PAGE = FIGURE.with_suffix(".inc")
 SEEDS = tuple(range(10))
-CHOICE = ("n1", "n2", "modality_dropout")
+CHOICE = ("n1", "n2", "all_views")
 """What ``--validation`` trains: what the recipe and the decision were chosen by."""
 FIRST = ("n0", *CHOICE)
 READ = (
-    "twice: in a first run of single views, N0, N1 and N2 the last batch of an epoch could be of a few samples, and "
-    "its test figures were below those of validation (scene15, N2: 0.818); even batches were then compared on "
-    "validation parts of scene15, taken over for all sets, and everything was trained and tested again"
+    "three times. First single views, N0, N1 and N2, where the last batch of an epoch could be of a few samples "
+    "(scene15, N2: 0.818). Even batches were then compared on validation parts of scene15 and taken over. In the second "
+    "reading N2 had 0.838 on scene15 and 0.780 on rosmap, short of what is claimed; label smoothing, modality dropout, "
+    "width and epochs were then compared on validation parts of all sets, the first two taken over, and everything was "
+    "trained and tested again, which is what is reported"
 )
 """How often test figures were seen before the recipe was final."""
 CONDITIONS = ("normal", "conflicting")
@@ -92,7 +94,7 @@ def main() -> None:
         ),
         config={
             "seeds": SEEDS,
-            "recipe": {**RECIPE, "modality_dropout of that method": MODALITY_DROPOUT},
+            "recipe": {**RECIPE, "modality_dropout": f"{MODALITY_DROPOUT} of N0, N1 and N2; else none"},
             "methods": {name: _described(name) for name in methods},
             "test": {"share": TEST, "rosmap": "its own 106 samples", "read": "no" if given.validation else READ},
             "validation": {"share of the training part": VALIDATION},
@@ -183,14 +185,15 @@ def figures_of(accuracy: Mapping[str, Mapping[str, Mapping[str, list[float]]]]) 
 def run(task: Task) -> str:
     """One method on one split, unless that is done already; a line that says so."""
     title = f"{task.method} on {task.name}, seed {task.seed}"
-    if _place(task).is_file():
+    settings = json.loads(json.dumps({"recipe": dict(RECIPE), "method": _described(task.method)}))
+    if _place(task).is_file() and json.loads(_place(task).read_text(encoding="utf-8"))["settings"] == settings:
         return f"{title}: finished already"
     torch.set_num_threads(1)
     start, cpu = time.perf_counter(), time.process_time()
     parts = split(task.data, task.name, task.seed, validation=task.validation)
     accuracy = accuracies(parts, task.method, task.seed, small=task.small)
     seconds = {"seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - cpu}
-    write_json(_place(task), {"accuracy": accuracy, **seconds})
+    write_json(_place(task), {"settings": settings, "accuracy": accuracy, **seconds})
     return f"{title}: {seconds['seconds']:.1f} s"
 
 
@@ -204,7 +207,7 @@ def _place(task: Task) -> Path:
 
 
 def _described(name: str) -> dict[str, Any]:
-    method = METHODS[name]
+    method = method_of(name)
     balancer = type(method.balancer(["view"])).__name__ if method.balancer is not None else "Sum"
     return {
         "network": method.network,
