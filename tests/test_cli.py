@@ -18,7 +18,9 @@ from mrpnkit.data.folds import Fold, group_folds
 from mrpnkit.registry import _is_ours
 from tests.small_runs import CLASSES, TOML, small_corpus, workplace
 
-NAMES = ("train", "evaluate", "predict", "ablate", "extract", "list", "describe", "check", "report", "robustness")
+NAMES = (
+    "train", "evaluate", "predict", "enrol", "ablate", "extract", "list", "describe", "check", "report", "robustness",
+)  # fmt: skip
 
 
 def call(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 import typer
 
-from mrpnkit.cli import looking, measuring, missing, running
+from mrpnkit.cli import answering, looking, measuring, missing, running
 from mrpnkit.cli.screen import complain
 from mrpnkit.errors import MrpnkitError, TrainingError
 
@@ -32,7 +32,8 @@ app = typer.Typer(
 COMMANDS: tuple[Callable[..., None], ...] = (
     running.train,
     running.evaluate,
-    running.predict,
+    answering.predict,
+    answering.enrol,
     running.ablate,
     running.extract,
     looking.list_,

@@ -10,6 +10,7 @@ from mrpnkit.errors import ConfigError, CorpusError, InputError, Problem
 if TYPE_CHECKING:
     from mrpnkit.config import Config
     from mrpnkit.data import Corpus
+    from mrpnkit.data.adaptation import Enrolment
 
 
 def config_of(path: Path, changes: Sequence[str] | None) -> "tuple[Config, Path]":
@@ -61,6 +62,17 @@ def _load(table: dict[str, object], source: Path) -> "Corpus":
     options = {key: value for key, value in whole["dataset"].items() if key != "name"}
     corpus: Corpus = build_part("data set", str(table["name"]), options).load(source.resolve().parent)
     return corpus
+
+
+def enrolment_in(path: Path | None) -> "Enrolment | None":
+    """The groups in a file that ``enrol`` wrote, or None where none is given.
+
+    Raises:
+        CorpusError: no such file, another one, or one that is damaged.
+    """
+    from mrpnkit.data.adaptation import Enrolment
+
+    return Enrolment.load(path) if path is not None else None
 
 
 def lengths_of(given: Sequence[str] | None) -> dict[str, int]:

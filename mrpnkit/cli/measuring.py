@@ -41,6 +41,7 @@ def check(
     from accelerate.utils import set_seed
 
     from mrpnkit.build import build_corpus, build_folds, build_model, build_objective, build_optimizer, build_scheduler
+    from mrpnkit.build_adaptation import adaptation_findings
     from mrpnkit.cli.tables import cost_lines, parts_table
     from mrpnkit.cost import check_lengths, example_batch, parts_of, step_cost, usual_lengths
     from mrpnkit.data.audit import audit
@@ -76,7 +77,7 @@ def check(
         screen.print(line, markup=False, soft_wrap=True)
     if not data:
         return
-    findings = audit(
+    found = audit(
         corpus,
         {number: folds[number - 1] for number in numbers},
         targets=list(objective.targets),
@@ -84,6 +85,7 @@ def check(
         group=chosen.folds.group if chosen.folds.test is None or chosen.folds.validation else None,
         stratum=chosen.folds.stratum,
     )
+    findings = [*found, *adaptation_findings(chosen)]
     for finding in findings:
         screen.print(f"{finding.severity}: {finding.text}", markup=False, soft_wrap=True)
     if any(finding.severity == "problem" for finding in findings):

@@ -1,15 +1,15 @@
-"""Commands that run networks: ``train``, ``evaluate``, ``predict``, ``ablate`` and ``extract``."""
+"""Commands that run networks: ``train``, ``evaluate``, ``ablate`` and ``extract``."""
 
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
-from mrpnkit.cli.given import config_of, numbers_of, open_data
-from mrpnkit.cli.screen import console, say
+from mrpnkit.cli.given import config_of, enrolment_in, numbers_of, open_data
+from mrpnkit.cli.screen import console, print_protocol, say
 from mrpnkit.errors import InputError, RunError
 
 STOPPED = 3
@@ -24,6 +24,16 @@ Out = Annotated[
 ]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.", show_default=False)]
 Cpu = Annotated[bool, typer.Option("--cpu", help="Stay on the CPU although there is an accelerator.")]
+Enrolled = Annotated[
+    Path | None,
+    typer.Option("--enrolled", metavar="FILE", help="Groups that `enrol` measured, for a run with adaptation.",
+                 show_default=False),
+]  # fmt: skip
+Group = Annotated[
+    str | None,
+    typer.Option("--group", metavar="NAME", help="The enrolled group of all samples; default: the run's column.",
+                 show_default=False),
+]  # fmt: skip
 Folds = Annotated[
     list[int] | None, typer.Option("--fold", min=1, help="Which folds, from 1; default: all that are finished.")
 ]
@@ -55,6 +65,7 @@ def train(config: ConfigFile, changes: Changes = None, out: Out = None, cpu: Cpu
             metric.split("/")[0] for metric in found.summary() if "/" in metric
         ):
             console().print(folds_table(found, target))
+        print_protocol(chosen)
         say(f"Everything stands in {folder}; the figures in {folder / 'results.json'}.")
 
 
@@ -67,13 +78,16 @@ def evaluate(
     data: Annotated[
         Path | None, typer.Option("--data", help="Other data, which are evaluated whole.", show_default=False)
     ] = None,
+    enrolled: Enrolled = None,
+    group: Group = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="Also write the metrics to this JSON file.", show_default=False)
     ] = None,
 ) -> None:
     """Evaluate a run's networks on a part of their folds, or on other data.
 
-    DATA is a corpus folder, a .npz or .safetensors file, or a TOML file with a table [dataset].
+    DATA is a corpus folder, a .npz or .safetensors file, or a TOML file with a table [dataset]. Of a run with
+    adaptation, parts of the folds are normalised as in training; in other data, groups are known that were enrolled.
 
     Examples:
     `mrpnkit evaluate runs/first --part validation`
@@ -82,7 +96,9 @@ def evaluate(
     """
     import numpy as np
 
+    from mrpnkit.adapted import groups_in
     from mrpnkit.build import build_corpus, build_folds
+    from mrpnkit.build_adaptation import protocol_of
     from mrpnkit.cli.tables import folds_table
     from mrpnkit.experiment import Experiment, finite
     from mrpnkit.predict import evaluate_corpus
@@ -93,6 +109,8 @@ def evaluate(
     numbers = numbers_of(folds, sorted(opened.finished()), run)
     if not numbers:
         raise RunError(f"{run} has no finished fold yet; `mrpnkit train` goes on with it.")
+    if data is None and (enrolled is not None or group is not None):
+        raise InputError("--enrolled and --group go with --data; parts of the folds are normalised as in training.")
     if data is not None:
         corpus = open_data(data)
         rows = {number: np.arange(len(corpus)) for number in numbers}
@@ -101,12 +119,13 @@ def evaluate(
         opened.check_corpus(corpus)
         split = build_folds(opened.config, corpus)
         rows = {number: getattr(split[number - 1], part) for number in numbers}
+    groups = groups_in(opened, corpus, enrolment=enrolment_in(enrolled), group=group)
     names = {number: "all of it" if data is not None else opened.finished()[number]["name"] for number in numbers}
     found = {
         number: {
             "name": names[number],
             "selected_epoch": opened.finished()[number]["selected_epoch"],
-            "metrics": evaluate_corpus(opened, number, corpus, rows[number]).metrics,
+            "metrics": evaluate_corpus(opened, number, corpus, rows[number], groups=groups).metrics,
         }
         for number in numbers
     }
@@ -114,48 +133,16 @@ def evaluate(
     what = str(data) if data is not None else f"{part} parts"
     for target in dict.fromkeys(metric.split("/")[0] for metric in experiment.summary() if "/" in metric):
         console().print(folds_table(experiment, target, title=f"{target} on {what}"))
+    if groups is not None and groups.own:
+        print_protocol(opened.config)
     if out is not None:
-        content = {"run": str(run), "on": what, "folds": {str(n): finite(f) for n, f in found.items()}}
-        write_json(out, {**content, "summary": experiment.summary()})
+        content: dict[str, Any] = {"run": str(run), "on": what}
+        if groups is not None:
+            content["protocol"] = protocol_of(opened.config.adaptation) if groups.own else None
+            content["enrolled"] = str(enrolled) if enrolled is not None else None
+        content |= {"folds": {str(n): finite(f) for n, f in found.items()}, "summary": experiment.summary()}
+        write_json(out, content)
         say(f"Written to {out}.")
-
-
-def predict(
-    run: RunFolder,
-    data: Annotated[
-        Path,
-        typer.Argument(
-            help="A corpus folder, a .npz or .safetensors file, or a TOML file with [dataset].", show_default=False
-        ),
-    ],
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", help="A .csv or .json file; default: CSV to the terminal.", show_default=False),
-    ] = None,
-    folds: Folds = None,
-) -> None:
-    """Judge samples: for each its id, the answer, and the probabilities or values of the fusion and of every branch.
-
-    They are the mean over the networks of the folds. A sample, or all of the data, may lack a modality: the
-    fusion answers with what is left, and the branch that is missing stays empty.
-
-    Examples:
-    `mrpnkit predict runs/first new_corpus --out answers.csv`
-
-    `mrpnkit predict runs/first features.npz --fold 1 > answers.csv`
-    """
-    from mrpnkit.predict import Predictor
-
-    if out is not None and out.suffix not in (".csv", ".json"):
-        raise InputError(f"--out {out}: expected a name that ends in .csv or .json.")
-    predictor = Predictor.open(run, folds=folds or None)
-    found = predictor(open_data(data))
-    text = found.json() if out is not None and out.suffix == ".json" else found.csv()
-    if out is None:
-        typer.echo(text, nl=False)
-    else:
-        out.write_text(text, encoding="utf-8")
-        say(f"{len(found.ids)} samples written to {out}.")
 
 
 def ablate(
@@ -220,6 +207,7 @@ def ablate(
         for name in found.metrics(metric):
             for shown in ablation_tables(found, name):
                 console().print(shown)
+        print_protocol(chosen)
         say(f"Everything stands in {folder}; the figures in {folder / 'results.json'}.")
 
 
@@ -251,6 +239,7 @@ def extract(
     """
     from accelerate.utils import set_seed
 
+    from mrpnkit.adapted import adapted, groups_in
     from mrpnkit.build import build_corpus, build_model
     from mrpnkit.extraction import extract_corpus
     from mrpnkit.predict import fit_corpus, trained_model
@@ -265,12 +254,15 @@ def extract(
         settled, base = opened.config, opened.base
         number = fold or min(opened.finished(), default=1)
         corpus = build_corpus(settled, base) if data is None else open_data(data)
-        model = trained_model(opened, number)
+        model, whose = trained_model(opened, number), groups_in(opened, corpus)
         corpus = fit_corpus(corpus, opened.corpus_like(), list(model.branches), labels="as they are")
+        corpus = adapted(opened, number, corpus, whose)
     else:
         if fold is not None:
             raise InputError("--fold chooses a network of a run; a configuration has none yet.")
         settled, base = config_of(source, changes)
+        if settled.adaptation is not None:
+            raise InputError("Statistics of [adaptation] are those of a fold: train, and give the run to extract.")
         corpus = build_corpus(settled, base) if data is None else open_data(data)
         set_seed(settled.training.seed)
         model = build_model(settled, corpus)

@@ -8,6 +8,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from mrpnkit.config import Config
+
 PIPE_WIDTH = 160
 
 
@@ -32,6 +34,15 @@ def say(text: str) -> None:
 
     if is_first_process():
         console(errors=True).print(text, markup=False, soft_wrap=True)
+
+
+def print_protocol(config: "Config") -> None:
+    """Beside figures of a run that adapts: which samples of those who are tested were used."""
+    from mrpnkit.build_adaptation import protocol_of
+
+    told = protocol_of(config.adaptation)
+    if told is not None:
+        console().print(told, markup=False, soft_wrap=True)
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> "Table":
