@@ -1,13 +1,14 @@
 """Adaptation to a group: the formulas again in plain NumPy, what it is for, and what is stored."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from mrpnkit.data import Corpus, FirstStep
-from mrpnkit.data.adaptation import Adaptation, Population
+from mrpnkit.data.adaptation import Adaptation, Enrolment, Population
 from mrpnkit.errors import CorpusError, InputError
 
 WIDTH = 3
@@ -159,3 +160,28 @@ def test_what_cannot_be_is_said() -> None:
         fitted.enrol("x", {"pulse": [np.zeros((2, 5), dtype=np.float32)]})
     with pytest.raises(InputError, match="the corpus has no column 'speaker'"):
         fitted.apply(corpus, "speaker")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("kind", np.array("adaptation"), "it is of kind 'adaptation'"),
+        ("format", np.array(9), "it has format 9, and this version reads 1"),
+        ("groups/0/face/mean", np.array([0.0, np.nan]), "values that it cannot have"),
+        ("groups/0/face/variance", np.array([1.0, -1.0]), "values that it cannot have"),
+        ("groups/0/face/spread", np.zeros(3), r"has shape \(3,\)"),
+        ("groups/0/face/samples", np.array(0), "no number of samples"),
+        ("groups/0/face/samples", np.array([1]), "no number of samples"),
+        ("groups/0/face/mean", np.array([{}, {}], dtype=object), "allow_pickle"),
+        ("groups", np.array(["anna", "anna"]), "a name stands twice"),
+        ("condition_of_group", np.array([], dtype=np.str_), "0 conditions of 1 groups"),
+        ("modalities", np.array([], dtype=np.str_), "at least one sample"),
+    ],
+)
+def test_a_file_is_distrusted(name: str, value: NDArray[Any], says: str, tmp_path: Path) -> None:
+    file = Enrolment().enrol("anna", {"face": [np.zeros((1, 2)), np.ones((1, 2))]}).save(tmp_path / "people.npz")
+    with np.load(file) as stored:
+        arrays: dict[str, Any] = dict(stored)
+    np.savez(file, **{**arrays, name: value})
+    with pytest.raises(CorpusError, match=rf"people\.npz holds no enrolment.*{says}"):
+        Enrolment.load(file)

@@ -14,16 +14,15 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 
 from mrpnkit import Branch
-from mrpnkit.ablation import changed
-from mrpnkit.adapted import fold_adaptation, groups_in
+from mrpnkit.adapted import adapted_fold, fold_adaptation, groups_in
 from mrpnkit.build import build_corpus, build_folds
 from mrpnkit.build_adaptation import enrolled_rows
 from mrpnkit.cli import main
-from mrpnkit.config import Config, parse_config
+from mrpnkit.config import parse_config
 from mrpnkit.data import Corpus
 from mrpnkit.data.adaptation import Enrolment
 from mrpnkit.enrolment import enrol
-from mrpnkit.errors import ConfigError, CorpusError, InputError, RunError
+from mrpnkit.errors import InputError, RunError
 from mrpnkit.experiment import run_experiment
 from mrpnkit.parallel import FoldJob, _run
 from mrpnkit.predict import Predictor, evaluate_corpus, trained_model
@@ -32,37 +31,11 @@ from mrpnkit.report.summary import facts_of, read_summary
 from mrpnkit.runs import Run, claim
 from mrpnkit.sequences import Sequences
 from mrpnkit.train import Trainer, marks_of
+from tests.small_people import ADAPTED, people, workplace
 from tests.small_runs import TOML, small_corpus
 from tests.test_cli import call
 
-ADAPTED = f'{TOML}\n[adaptation]\ncolumn = "actor"\nenrol = "all"\n'
 Parts = list[NDArray[np.float64]]
-
-
-def people() -> Corpus:
-    """Six actors of nine samples; each moves every number by what is the actor's own."""
-    plain = small_corpus(54)
-    generator = np.random.default_rng(1)
-    own = {actor: 3 * generator.standard_normal(9) for actor in "123456"}
-    actors = plain.groups["actor"].tolist()
-    return Corpus.from_arrays(
-        {
-            "audio": [plain.read("audio", row) + own[actor][:5] for row, actor in enumerate(actors)],
-            "face": [plain.read("face", row) + own[actor][5:] for row, actor in enumerate(actors)],
-        },
-        {"emotion": [plain.classes["emotion"][label] for label in plain.targets["emotion"]]},
-        ids=plain.ids,
-        groups={"actor": actors, "sex": plain.groups["sex"].tolist()},
-        classes=plain.classes,
-        rates={"audio": 10.0},
-    )
-
-
-def workplace(folder: Path, text: str = ADAPTED) -> Path:
-    """A folder with the corpus and ``run.toml``; returns the latter."""
-    people().save(folder / "corpus")
-    (folder / "run.toml").write_text(text, encoding="utf-8")
-    return folder / "run.toml"
 
 
 @pytest.fixture(scope="module")
@@ -155,6 +128,20 @@ def test_a_fold_is_tested_on_what_the_formulas_say(place: Path) -> None:
     assert evaluate_corpus(run, 1, corpus, fold.test).metrics["emotion/fused/accuracy"] == pytest.approx(accuracy)
 
 
+@pytest.mark.parametrize("enrol_from", ["3", '"none"'])
+def test_some_or_no_samples_by_the_formulas(enrol_from: str) -> None:
+    """Of tested groups only what is drawn counts; without any they are the population."""
+    corpus, config = people(), parse_config(ADAPTED, [f"adaptation.enrol={enrol_from}"])
+    fold = build_folds(config, corpus)[1]
+    adapted, found = adapted_fold(config, corpus, fold, None)
+    assert found is not None
+    rows = enrolled_rows(config, corpus, fold)
+    assert found.enrolled == {group: len(some) for group, some in rows.items()}
+    assert set(found.enrolled.values()) == ({3} if enrol_from == "3" else {0})
+    for name, pieces in by_hand(corpus, fold.train, rows).items():
+        np.testing.assert_allclose(adapted.modalities[name].steps, np.concatenate(pieces), rtol=1e-5, atol=1e-5)
+
+
 def test_it_is_said_wherever_figures_stand(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = place / "run"
     _, out, _ = call(capsys, "train", place / "run.toml", "--out", run, "--cpu")
@@ -184,26 +171,6 @@ def test_a_comparison_tells_protocols_apart(place: Path, tmp_path: Path) -> None
     assert told[0].startswith("run: Adapted to those who are tested")
     assert told[1].startswith("The variants were not tested by one protocol")
     assert told_apart(compare([tmp_path / "plain"])) == []
-
-
-def test_a_drawing_is_of_the_seed_and_the_group_alone(place: Path) -> None:
-    corpus = people()
-
-    def drawn(*overrides: str) -> dict[int, dict[str, NDArray[np.int64]]]:
-        config = parse_config(ADAPTED, overrides)
-        return {n: enrolled_rows(config, corpus, fold) for n, fold in enumerate(build_folds(config, corpus))}
-
-    five, two = drawn("adaptation.enrol=5"), drawn("adaptation.enrol=2")
-    other = drawn("adaptation.enrol=5", "training.seed=1")
-    assert all(len(rows) == 5 for one in five.values() for rows in one.values())
-    assert all(set(two[n][group]) < set(rows) for n, one in five.items() for group, rows in one.items())
-    assert any((other[n][group] != rows).any() for n, one in five.items() for group, rows in one.items())
-    np.testing.assert_array_equal(five[0]["3"], five[1]["3"])  # validates in one fold, is tested in the other
-    assert all(corpus.groups["actor"][row] == g for one in five.values() for g, rows in one.items() for row in rows)
-    assert not any(len(rows) for rows in drawn('adaptation.enrol="none"')[0].values())
-    neutral = drawn("adaptation.enrol=20", 'adaptation.condition="emotion=calm"')
-    assert {corpus.targets["emotion"][row] for row in neutral[0]["1"]} == {0}
-    assert len(neutral[0]["1"]) == 3
 
 
 def test_an_interrupted_fold_goes_on_bitwise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -443,73 +410,3 @@ def test_what_cannot_be_predicted(place: Path, tmp_path: Path, capsys: pytest.Ca
         Predictor.open(place / "run", enrolment=Enrolment().enrol("b", faces, condition="sad"))
     with pytest.raises(InputError, match="no statistics of the modality 'pulse'"):
         Predictor.open(place / "run", enrolment=Enrolment().enrol("b", {"pulse": [np.zeros((1, 3))]}))
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "says"),
-    [
-        ("kind", np.array("adaptation"), "it is of kind 'adaptation'"),
-        ("format", np.array(9), "it has format 9, and this version reads 1"),
-        ("groups/0/face/mean", np.array([0.0, np.nan]), "values that it cannot have"),
-        ("groups/0/face/variance", np.array([1.0, -1.0]), "values that it cannot have"),
-        ("groups/0/face/spread", np.zeros(3), r"has shape \(3,\)"),
-        ("groups/0/face/samples", np.array(0), "no number of samples"),
-        ("groups/0/face/samples", np.array([1]), "no number of samples"),
-        ("groups/0/face/mean", np.array([{}, {}], dtype=object), "allow_pickle"),
-        ("groups", np.array(["anna", "anna"]), "a name stands twice"),
-        ("condition_of_group", np.array([], dtype=np.str_), "0 conditions of 1 groups"),
-        ("modalities", np.array([], dtype=np.str_), "at least one sample"),
-    ],
-)
-def test_a_file_is_distrusted(name: str, value: NDArray[Any], says: str, tmp_path: Path) -> None:
-    file = Enrolment().enrol("anna", {"face": [np.zeros((1, 2)), np.ones((1, 2))]}).save(tmp_path / "people.npz")
-    with np.load(file) as stored:
-        arrays: dict[str, Any] = dict(stored)
-    np.savez(file, **{**arrays, name: value})
-    with pytest.raises(CorpusError, match=rf"people\.npz holds no enrolment.*{says}"):
-        Enrolment.load(file)
-
-
-@pytest.mark.parametrize(
-    ("text", "path", "says"),
-    [
-        ('column = "actor"', "enrol", "is missing: How many unlabelled samples"),
-        ('column = "actor"\nenrol = "some"', "enrol", "expected 'all' or 'none', got \"some\""),
-        ('column = "actor"\nenrol = 0', "enrol", "expected 1 or more, got 0"),
-        ('column = "actor"\nenrol = true', "enrol", "expected an integer, got true"),
-        ('column = "actor"\nenrol = 3\nmodalities = ["fac"]', "modalities", "no branch 'fac'; did you mean 'face'?"),
-        ('column = "actor"\nenrol = 3\ncondition = "sad"', "condition", "expected TARGET=CLASS or COLUMN=VALUE"),
-        ('column = "actor"\nenrol = "none"\ncondition = "a=b"', "condition", "chooses among samples to enrol"),
-    ],
-)
-def test_wrong_configurations(text: str, path: str, says: str) -> None:
-    with pytest.raises(ConfigError) as error:
-        parse_config(f"{TOML}\n[adaptation]\n{text}\n")
-    assert [problem.path for problem in error.value.problems] == [f"adaptation.{path}"]
-    assert says in error.value.problems[0].text
-
-
-@pytest.mark.parametrize(
-    ("change", "path", "says"),
-    [
-        ('adaptation.column="speaker"', "column", "no column 'speaker'. It has actor, sex."),
-        ('adaptation.column="sex"', "column", "'sex' has 2 groups; three are needed"),
-        ('adaptation.condition="emotio=sad"', "condition", "no column 'emotio'; did you mean 'emotion'?"),
-        ('adaptation.condition="emotion=sadd"', "condition", "no value 'sadd'; did you mean 'sad'?"),
-    ],
-)
-def test_what_the_data_lack(change: str, path: str, says: str, place: Path) -> None:
-    config = parse_config(ADAPTED, [change])
-    with pytest.raises(ConfigError) as error:
-        build_corpus(config, place)
-    assert error.value.problems[0].path == f"adaptation.{path}"
-    assert says in error.value.problems[0].text
-
-
-def test_variants_of_an_ablation_adapt_what_they_have() -> None:
-    config: Config = parse_config(ADAPTED, ['adaptation.modalities=["face"]'])
-    alone = changed(config, branches=("face",), network="n0").adaptation
-    assert alone is not None
-    assert alone.modalities == ("face",)
-    assert changed(config, branches=("audio",), network="n0").adaptation is None
-    assert changed(parse_config(ADAPTED), branches=("audio",), network="n0").adaptation is not None
