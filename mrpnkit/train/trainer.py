@@ -61,7 +61,8 @@ class Trainer:
         precision: ``"float32"``, or ``"bfloat16"`` autocasting of the forward; losses stay float32.
         folder: where state, weights and ``metrics.jsonl`` are written; None writes nothing.
         save_every: also save the state every so many optimiser steps within an epoch.
-        cpu: stay on the CPU although there is an accelerator.
+        cpu: stay on the CPU although there is an accelerator. Processes that ``torchrun`` starts where there is none
+            join only with ``cpu=True``; without it, each trains by itself as if it were alone.
         gradients: measures, on request, whether the losses of branches and fusion conflict; of the same model.
         marks: texts that are stored in the files of weights, such as the fingerprint of the split.
 
