@@ -17,6 +17,7 @@ from mrpnkit.experiment import run_experiment
 from mrpnkit.report import Findings, find, write_report
 from mrpnkit.report.drawing import Line, lines, points, reliability, ticks
 from mrpnkit.report.embedding import embed
+from mrpnkit.report.found_tables import misleading_table
 from mrpnkit.report.page import page
 from mrpnkit.report.reading import read_outcomes
 from mrpnkit.report.rendering import data_block
@@ -80,8 +81,8 @@ def test_all_kinds_of_findings_are_there(findings: Findings) -> None:
 
 
 def test_what_is_written(written: dict[str, Path]) -> None:
-    assert {"summary.md", "summary.json", "index.html", "emotion_interference.csv", "emotion_samples.csv",
-            "emotion_subsets.tex", "gradient_conflicts.csv"} <= set(written)  # fmt: skip
+    assert {"summary.md", "summary.json", "index.html", "emotion_interference.csv", "emotion_misleading.csv",
+            "emotion_samples.csv", "emotion_subsets.tex", "gradient_conflicts.csv"} <= set(written)  # fmt: skip
     html = written["index.html"].read_text(encoding="utf-8")
     assert len(html.encode()) < 3e6
     assert not re.search(r"""(src|href)\s*=\s*["'](?!#|data:)""", html)
@@ -142,9 +143,35 @@ def test_words_name_the_place_and_the_branch(findings: Findings) -> None:
     outcomes = Outcomes.of({"fused": fused, "video": video}, labels, classes=["calm", "happy", "sad"])
     target = findings.targets[0]._replace(outcomes=outcomes, interference=interference(outcomes, draws=50))
     said = " ".join(sentences(findings._replace(targets=[target])))
-    assert "There is interference: a single head beats the fusion" in said
+    assert "No modality misleads by more than chance in any of 4 places looked at" in said
+    assert "A single head beats the fusion by more than chance in 1 place." in said
     assert "class happy: video" in said
+    assert "In class happy no modality is found to mislead" in said
     assert "class calm" not in said
+
+
+def test_words_and_table_name_the_modality_that_misleads(findings: Findings) -> None:
+    """The audio of one class shows the two others; the fusion follows it, or does not."""
+    generator = np.random.default_rng(0)
+    labels = generator.integers(0, 3, 300)
+    shown = np.where(labels == 1, 2 * generator.integers(0, 2, 300), labels)
+    audio, video = (np.eye(3)[np.where(generator.random(300) < 0.9, seen, (seen + 1) % 3)] for seen in (shown, labels))
+    for fused, expected in (
+        (audio, "There is interference: the fusion follows what misleads, and loses. class happy:"),
+        (video, "to the best other branch is not established: class happy."),
+    ):
+        outcomes = Outcomes.of(
+            {"fused": fused, "video": video, "audio": audio}, labels, classes=["calm", "happy", "sad"]
+        )
+        target = findings.targets[0]._replace(outcomes=outcomes, interference=interference(outcomes, draws=50))
+        said = " ".join(sentences(findings._replace(targets=[target])))
+        assert "audio misleads, so that it is worse than nothing: in class happy (" in said
+        assert expected in said
+        table = misleading_table(target)
+        assert [row[:3] for row in table.rows if row[table.columns.index("misleads")] == "yes"] == [
+            ["class", "happy", "audio"]
+        ]
+        assert len(misleading_table(target, most=2).rows) == 2
 
 
 def test_texts_cannot_leave_their_place(findings: Findings) -> None:

@@ -2,11 +2,12 @@
 
 from mrpnkit.analysis.calibration import Agreement, Bin, Calibration, agreement, calibration
 from mrpnkit.analysis.differences import Difference, paired_difference, t_probability, t_quantile
+from mrpnkit.analysis.fuzziness import Fuzzy, fuzziness, temperature
 from mrpnkit.analysis.interference import Cell, Interference, interference
 from mrpnkit.analysis.outcomes import Outcomes
 from mrpnkit.analysis.ranking import Rank, ranking
 from mrpnkit.analysis.residual import Residuals, inspect_residuals
-from mrpnkit.analysis.significance import Interval, bootstrap, holm, mcnemar
+from mrpnkit.analysis.significance import Interval, below_zero, bootstrap, holm, holm_of_candidates, mcnemar, sign_flip
 from mrpnkit.analysis.subsets import Worth, judge_subsets, shapley, subsets_of, worth
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "Calibration",
     "Cell",
     "Difference",
+    "Fuzzy",
     "Interference",
     "Interval",
     "Outcomes",
@@ -22,9 +24,12 @@ __all__ = [
     "Residuals",
     "Worth",
     "agreement",
+    "below_zero",
     "bootstrap",
     "calibration",
+    "fuzziness",
     "holm",
+    "holm_of_candidates",
     "inspect_residuals",
     "interference",
     "judge_subsets",
@@ -32,8 +37,10 @@ __all__ = [
     "paired_difference",
     "ranking",
     "shapley",
+    "sign_flip",
     "subsets_of",
     "t_probability",
     "t_quantile",
+    "temperature",
     "worth",
 ]

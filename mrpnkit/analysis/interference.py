@@ -11,12 +11,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mrpnkit.analysis.axes import FOLD, axes_of, members
+from mrpnkit.analysis.fuzziness import Fuzzy, fuzziness
 from mrpnkit.analysis.outcomes import Outcomes
 from mrpnkit.analysis.significance import Interval, bootstrap, holm, mcnemar
-from mrpnkit.data.folds import natural
 from mrpnkit.mrpn import FUSED
-
-ALL, CLASS, FOLD = "all", "class", "fold"
 
 
 class Cell(NamedTuple):
@@ -63,10 +62,14 @@ class Cell(NamedTuple):
 
 
 class Interference(NamedTuple):
-    """All cells of all axes; the samples behind a cell are found by :meth:`samples`."""
+    """All cells of all axes; the samples behind a cell are found by :meth:`samples`.
+
+    ``cells`` compare each branch with the fusion; ``fuzzy`` say whether a branch misleads, and the fusion follows it.
+    """
 
     outcomes: Outcomes
     cells: list[Cell]
+    fuzzy: list[Fuzzy]
 
     def on(self, axis: str) -> list[Cell]:
         """The cells of an axis."""
@@ -82,6 +85,12 @@ class Interference(NamedTuple):
         """Where a single modality beats the fusion by more than chance, the clearest first."""
         found = [cell for cell in self.cells if cell.inferior and cell.established()]
         return sorted(found, key=lambda cell: (cell.adjusted, cell.gain.value))
+
+    @property
+    def misleading(self) -> list[Fuzzy]:
+        """Where a branch is worse than nothing by more than chance, the worst first."""
+        found = [cell for cell in self.fuzzy if cell.misleads()]
+        return sorted(found, key=lambda cell: cell.information.value)
 
     def samples(self, cell: Cell) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Rows of the outcomes that are lost to the branch, and rows that are won from it."""
@@ -102,18 +111,18 @@ def interference(
         axes: which groups are looked at; by default all that have at most 60 values.
         draws: of the bootstrap.
 
+    The same cells are searched for branches that mislead (:func:`~mrpnkit.analysis.fuzziness`).
+
     >>> fused, audio = np.eye(2)[[0, 1, 1, 1]], np.eye(2)[[0, 0, 1, 1]]
     >>> found = interference(Outcomes.of({"fused": fused, "audio": audio}, [0, 0, 1, 1]))
     >>> cell = found.on("all")[0]
     >>> cell.fused, cell.alone, cell.lost, cell.won
     (0.75, 1.0, 1, 0)
     """
-    groups = [name for name, values in outcomes.groups.items() if 1 < len(set(values.tolist())) <= 60]
-    chosen = groups if axes is None else [name for name in axes if name in outcomes.groups]
     clusters = outcomes.groups.get(cluster) if cluster is not None else None
     fused = outcomes.right(FUSED)
     cells: list[Cell] = []
-    for axis in (ALL, CLASS, *([FOLD] if len(set(outcomes.folds.tolist())) > 1 else []), *chosen):
+    for axis in axes_of(outcomes, axes):
         made = [
             _cell(outcomes, axis, value, branch, inside, fused, clusters, draws)
             for value, inside in members(outcomes, axis).items()
@@ -122,17 +131,7 @@ def interference(
         known = [cell for cell in made if cell is not None]
         adjusted = holm([cell.p for cell in known])
         cells += [cell._replace(adjusted=p) for cell, p in zip(known, adjusted, strict=True)]
-    return Interference(outcomes, cells)
-
-
-def members(outcomes: Outcomes, axis: str) -> dict[str, NDArray[np.bool_]]:
-    """By value of the axis, (n,): which samples have it; classes in their order, others in natural order."""
-    if axis == ALL:
-        return {"": np.ones(len(outcomes.labels), dtype=np.bool_)}
-    if axis == CLASS:
-        return {name: outcomes.labels == label for label, name in enumerate(outcomes.classes)}
-    texts = outcomes.folds.astype(np.str_) if axis == FOLD else outcomes.groups[axis]
-    return {value: texts == value for value in sorted(set(texts.tolist()), key=natural)}
+    return Interference(outcomes, cells, fuzziness(outcomes, cluster=cluster, axes=axes, draws=draws))
 
 
 def _cell(

@@ -1,4 +1,4 @@
-"""Whether a difference is more than chance: exact McNemar tests, many of them at once, and bootstrap intervals."""
+"""Whether a difference is more than chance: tests with one side or two, many of them at once, and intervals."""
 
 import math
 from collections.abc import Sequence
@@ -7,7 +7,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mrpnkit.analysis.differences import t_probability
 from mrpnkit.errors import InputError
+
+FEWEST = 5
+"""From so many clusters on, whole clusters are drawn or tested; fewer tell too little of how clusters differ."""
 
 
 class Interval(NamedTuple):
@@ -52,6 +56,25 @@ def holm(probabilities: Sequence[float]) -> list[float]:
     return adjusted
 
 
+def holm_of_candidates(probabilities: Sequence[float], *, above: float = 0.5) -> list[float]:
+    """p values of one-sided tests adjusted together, where most hypotheses may be far from being refuted.
+
+    Tests whose p is above the bound are no candidates (their adjusted p is 1); the others' p is divided by the bound,
+    as it must be for having passed it, and adjusted among themselves by :func:`holm` (Zhao, Small and Su 2019). So a
+    hundred places where nothing is amiss do not hide one where something is. It rests on one-sided p values that are,
+    given that they are below the bound, no smaller than chance makes them, as those of Student's t test are, and on
+    tests that are independent or nearly so.
+
+    >>> holm_of_candidates([0.01, 0.3, 0.9, 1.0, 1.0, 0.7])
+    [0.04, 0.6, 1.0, 1.0, 1.0, 1.0]
+    """
+    chosen = [place for place, p in enumerate(probabilities) if p <= above]
+    adjusted = [1.0] * len(probabilities)
+    for place, p in zip(chosen, holm([probabilities[place] / above for place in chosen]), strict=True):
+        adjusted[place] = p
+    return adjusted
+
+
 def bootstrap(
     values: NDArray[np.float64],
     clusters: NDArray[Any] | None = None,
@@ -78,7 +101,7 @@ def bootstrap(
     """
     if not len(values):
         raise InputError("bootstrap was given no values; expected one or more.")
-    if clusters is None or len(np.unique(clusters)) < 5:
+    if clusters is None or len(np.unique(clusters)) < FEWEST:
         sums, counts = np.asarray(values, dtype=np.float64), np.ones(len(values))
     else:
         _, place = np.unique(clusters, return_inverse=True)
@@ -93,6 +116,75 @@ def bootstrap(
         means[start : start + size] = sums[chosen].sum(axis=1) / counts[chosen].sum(axis=1)
     low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
     return Interval(float(np.mean(values)), float(low), float(high))
+
+
+def below_zero(values: NDArray[np.float64], clusters: NDArray[Any] | None = None, *, most: float) -> float:
+    """The p value of a one-sided test: could the expectation of values that are ``most`` at most be 0 or more?
+
+    A test by betting, which needs neither a normal distribution nor many samples: somebody stakes a share s of the
+    fortune on every sample's being below 0, so that it becomes Π (1 − s · value / most). If the expectation is 0 or
+    more, no s makes it grow on average, and neither does the mean over several s; by Markov's inequality one over it is
+    a p value (Waudby-Smith and Ramdas 2024). Where ``clusters`` names five clusters or more, Student's t test over
+    their means has to agree: the larger p counts, since samples of one cluster are alike by nature, and few clusters
+    can be so by accident.
+
+    Raises:
+        InputError: no values, or a value above ``most``.
+
+    >>> below_zero(np.full(60, -0.3), most=1.0) < 1e-4 < 0.9 < below_zero(np.full(60, 0.1), most=1.0)
+    True
+    """
+    if not len(values) or not most > 0 or float(np.max(values)) > most * (1 + 1e-9):
+        raise InputError(f"below_zero: {len(values)} values; expected one or more, none above most = {most}.")
+    shares = np.append(np.arange(1, 10) / 10, 0.99)
+    fortunes = np.array([np.log1p(-np.minimum(share * values / most, share)).sum() for share in shares])
+    highest = float(fortunes.max())
+    betting = min(1.0, math.exp(-highest - math.log(np.exp(fortunes - highest).mean())))
+    if clusters is None or len(np.unique(clusters)) < FEWEST:
+        return betting
+    return max(betting, _student_below_zero(_cluster_means(values, clusters)))
+
+
+def sign_flip(
+    values: NDArray[np.float64], clusters: NDArray[Any] | None = None, *, draws: int = 20_000, seed: int = 0
+) -> float:
+    """The p value of a one-sided paired test: could differences be as far below 0 if their signs were chance?
+
+    If two heads are equally good, each difference of theirs is as likely with the other sign; p is the share of random
+    signs (these among them) that give a sum as low. Where ``clusters`` names five clusters or more, Student's t test
+    over their means instead.
+
+    Raises:
+        InputError: no values.
+
+    >>> sign_flip(np.array([-1.0, -2.0, 1.5, -0.5])) > 0.05 > sign_flip(np.full(12, -1.0))
+    True
+    """
+    if not len(values):
+        raise InputError("sign_flip was given no values; expected one or more.")
+    if clusters is not None and len(np.unique(clusters)) >= FEWEST:
+        return _student_below_zero(_cluster_means(values, clusters))
+    generator, sum_ = np.random.default_rng(seed), float(values.sum())
+    lower, block = 0, max(1, 1_000_000 // len(values))
+    for start in range(0, draws, block):
+        size = min(block, draws - start)
+        signs = 2.0 * generator.integers(0, 2, size=(size, len(values)), dtype=np.int8) - 1.0
+        lower += int((signs @ values <= sum_ + 1e-12).sum())
+    return (1 + lower) / (1 + draws)
+
+
+def _cluster_means(values: NDArray[np.float64], clusters: NDArray[Any]) -> NDArray[np.float64]:
+    _, place = np.unique(clusters, return_inverse=True)
+    return np.asarray(np.bincount(place, weights=values) / np.bincount(place))
+
+
+def _student_below_zero(means: NDArray[np.float64]) -> float:
+    error = float(means.std(ddof=1)) / math.sqrt(len(means))
+    mean = float(means.mean())
+    if error == 0:  # all equal, as of heads that are sure: the sign test
+        return 1.0 if mean >= 0 else 0.5 ** len(means)
+    tail = t_probability(abs(mean) / error, len(means) - 1) / 2
+    return tail if mean < 0 else 1 - tail
 
 
 def _log_choose(n: int, k: int) -> float:

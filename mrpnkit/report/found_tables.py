@@ -16,6 +16,7 @@ def tables(findings: Findings) -> list[Table]:
         name = found.target
         cells = [cell.plain() for cell in found.interference.cells]
         made.append(Table.of(f"{name}_interference", "The fusion beside each branch on the same samples", cells))
+        made.append(misleading_table(found))
         made.append(calibration_table(found))
         made.append(agreement_table(found))
         if found.worth is not None:
@@ -54,6 +55,37 @@ def result_tables(findings: Findings) -> list[Table]:
         folds.append({"fold": number, "tests": fold["name"], "epoch": fold["selected_epoch"], **chosen})
     made.append(Table.of("folds", "The fusion on the test part of each fold, and the epoch that was kept", folds))
     return made
+
+
+def misleading_table(found: TargetFindings, most: int | None = None) -> Table:
+    """A row a cell and branch, the least information first; all rows, or so many."""
+    cells = sorted(found.interference.fuzzy, key=lambda cell: cell.information.value)[:most]
+    rows = [
+        {
+            "by": cell.axis,
+            "value": cell.value,
+            "branch": cell.branch,
+            "samples": cell.samples,
+            "right here": cell.accuracy,
+            "right elsewhere": cell.elsewhere,
+            "bits": cell.information.value,
+            "low": cell.information.low,
+            "high": cell.information.high,
+            "p adjusted": cell.adjusted,
+            "misleads": "yes" if cell.misleads() else "no",
+            "fusion": cell.fused,
+            "best other": cell.better,
+            "p of the fusion's loss": cell.follows if cell.other else None,
+        }
+        for cell in cells
+    ]
+    left = (
+        f"; the lowest {len(rows)} of {len(found.interference.fuzzy)}"
+        if len(rows) < len(found.interference.fuzzy)
+        else ""
+    )
+    caption = f"What a branch says of the true class, in bits a sample; below 0 is worse than nothing{left}"
+    return Table.of(f"{found.target}_misleading", caption, rows)
 
 
 def calibration_table(found: TargetFindings) -> Table:

@@ -17,6 +17,7 @@ from mrpnkit.report.found_tables import (
     agreement_table,
     calibration_table,
     gradient_table,
+    misleading_table,
     residual_table,
     result_tables,
     worth_tables,
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 
 COLUMNS = 4
 """So many groups of the data set are columns of the table of samples."""
+
+SHOWN = 12
+"""So many places where branches say least are on the page; all are among the exported tables."""
 
 
 def page(findings: Findings) -> str:
@@ -51,6 +55,7 @@ def page(findings: Findings) -> str:
         tag = f"-{number}" if several else ""
         made = {
             f"confusion{tag}": (f"Confusion{name}", confusions(found)),
+            f"misleading{tag}": (f"Misleading modalities{name}", misleading(found)),
             f"interference{tag}": (f"Interference{name}", interference(found, f"samples{tag}")),
             f"calibration{tag}": (f"Calibration{name}", calibrations(found)),
             f"modalities{tag}": (f"Modalities{name}", modalities(found)),
@@ -113,6 +118,18 @@ def confusions(found: TargetFindings) -> "Markup":
     made = [part("confusion", head, outcomes.confusion(head).tolist(), outcomes.classes, outcomes.accuracy(head))
             for head in outcomes.heads]  # fmt: skip
     return row(made)
+
+
+def misleading(found: TargetFindings) -> "Markup":
+    """The places where branches say least."""
+    if not found.interference.fuzzy:
+        return safe("")
+    text = (
+        "A class that is hard for a modality takes bits away from what it says, and leaves them above 0. Below 0 the "
+        "modality is sure of the wrong class: it shows something else there than in training. The fusion and the best "
+        "other branch are compared where a branch misleads by more than chance, all places considered."
+    )
+    return joined([paragraph(text, kind="soft"), part("table", misleading_table(found, most=SHOWN))])
 
 
 def interference(found: TargetFindings, samples_id: str) -> "Markup":

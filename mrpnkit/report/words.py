@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Sequence
 
-from mrpnkit.analysis import Cell, Interference
+from mrpnkit.analysis import Cell, Fuzzy, Interference
 from mrpnkit.build_adaptation import protocol_of
 from mrpnkit.config import AdaptationConfig
 from mrpnkit.mrpn import FUSED
@@ -46,6 +46,7 @@ def about(found: TargetFindings) -> list[str]:
         )
         return told
     told += overall(found.interference)
+    told += misleading(found.interference)
     told += inferior(found.interference)
     if found.worth is not None:
         told.append(_shares(found))
@@ -69,8 +70,33 @@ def overall(interference: Interference) -> list[str]:
     return [f"The fusion is {word} than its best single head, {best.branch} ({_percent(best.alone)}): {gain}."]
 
 
+def misleading(interference: Interference) -> list[str]:
+    """Which modality misleads where, and whether the fusion follows it: the interference of the paper."""
+    cells = interference.misleading
+    if not cells:
+        return [f"No modality misleads by more than chance in any of {len(interference.fuzzy)} places looked at (the "
+                "whole, classes, folds and groups, of each branch): nothing here is interference."]  # fmt: skip
+    told = []
+    for branch in dict.fromkeys(cell.branch for cell in cells):
+        places = [cell for cell in cells if cell.branch == branch]
+        shown = "; ".join(_misled(cell) for cell in places[:4])
+        more = f"; and in {len(places) - 4} more places" if len(places) > 4 else ""
+        told.append(f"{branch} misleads, so that it is worse than nothing: {shown}{more}.")
+    followed = [cell for cell in cells if cell.followed()]
+    if followed:
+        shown = "; ".join(f"{_place(cell)}: {_percent(cell.fused)} against {_percent(cell.better)} of {cell.other}"
+                          for cell in followed[:4])  # fmt: skip
+        more = f"; and in {len(followed) - 4} more places" if len(followed) > 4 else ""
+        told.append(f"There is interference: the fusion follows what misleads, and loses. {shown}{more}.")
+    rest = [cell for cell in cells if not cell.followed()]
+    if rest:
+        shown = ", ".join(_place(cell) for cell in rest[:4]) + (f" and {len(rest) - 4} more places" * (len(rest) > 4))
+        told.append(f"That the fusion loses by it to the best other branch is not established: {shown}.")
+    return told
+
+
 def inferior(interference: Interference) -> list[str]:
-    """Where a single modality beats the fusion."""
+    """Where a single modality beats the fusion, whatever the cause."""
     cases = [cell for cell in interference.inferior_cases if cell.axis != "all"]
     if not cases:
         count = len([cell for cell in interference.cells if cell.axis != "all"])
@@ -79,13 +105,18 @@ def inferior(interference: Interference) -> list[str]:
     shown = "; ".join(f"{_place(cell)}: {cell.branch} {_percent(cell.alone)} against {_percent(cell.fused)}"
                       for cell in cases[:4])  # fmt: skip
     more = f"; and {len(cases) - 4} more" if len(cases) > 4 else ""
-    branches = sorted({cell.branch for cell in cases})
-    return [
-        f"There is interference: a single head beats the fusion by more than chance in {len(cases)} "
-        f"{'place' if len(cases) == 1 else 'places'}. {shown}{more}.",
-        f"What the fusion loses there, it loses although {_and(branches)} knew better: look at what the other "
-        "modalities say on these samples (open a number in the interference table), and whether they are noisy.",
+    told = [
+        f"A single head beats the fusion by more than chance in {len(cases)} "
+        f"{'place' if len(cases) == 1 else 'places'}. {shown}{more}. Look at what the other modalities say on these "
+        "samples: open a number in the interference table."
     ]
+    misled = {(cell.axis, cell.value) for cell in interference.misleading}
+    unexplained = [_place(cell) for cell in cases if (cell.axis, cell.value) not in misled]
+    if unexplained:
+        names = list(dict.fromkeys(unexplained))[:4]
+        told.append(f"In {_and(names)} no modality is found to mislead: it may be that one of them alone can tell "
+                    "there, and the fusion trusts the others too much.")  # fmt: skip
+    return told
 
 
 def conflicts(findings: Findings) -> list[str]:
@@ -134,8 +165,14 @@ def _calibrated(found: TargetFindings) -> list[str]:
     return [f"The fusion is {word}: its confidence misses its accuracy by {100 * fused.ece:.1f} points (ECE)."]
 
 
-def _place(cell: Cell) -> str:
-    return f"{cell.axis} {cell.value}"
+def _place(cell: Cell | Fuzzy) -> str:
+    return f"{cell.axis} {cell.value}".strip()
+
+
+def _misled(cell: Fuzzy) -> str:
+    place = f"in {_place(cell)}" if cell.axis != "all" else "over all samples"
+    elsewhere = "" if math.isnan(cell.elsewhere) else f", {_percent(cell.elsewhere)} elsewhere"
+    return f"{place} ({_percent(cell.accuracy)} right{elsewhere}; {cell.information.value:+.2f} bits a sample)"
 
 
 def _reach(cell: Cell) -> str:
