@@ -49,6 +49,13 @@ VARIANTS: Mapping[str, Variant] = {
     "n2_gradient_0": Variant("n2", gradient=0.0),
     "n2_zero": Variant("n2", residual="zero"),
     "n1_pairing_0.5": Variant("n1", pairing=0.5),
+    "n2_sides_corrected": Variant("n2", sides="corrected"),
+    "n2_wide": Variant("n2", residual="wide"),
+    "n2_deep": Variant("n2", residual="deep"),
+    "n1_modality_dropout_0.2": Variant("n1", modality_dropout=0.2),
+    "n2_modality_dropout_0.2": Variant("n2", modality_dropout=0.2),
+    "n1_side_weight_0.5": Variant("n1", side_weight=0.5),
+    "n1_side_weight_2": Variant("n1", side_weight=2.0),
 }
 """All that the study tries; each with both rules of decision where it has side scores."""
 
