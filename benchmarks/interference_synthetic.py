@@ -33,6 +33,8 @@ from mrpnkit.train import evaluate
 
 RESULT = Path(__file__).parent / "results" / "interference_synthetic.json"
 SPOILT_CLASSES = ("happy", "angry")
+FIRST = 3
+"""The first seed that is reported; how to test was settled on seeds 0, 1, 100 and 101."""
 
 
 class Scale(NamedTuple):
@@ -50,7 +52,7 @@ FULL, SMALL = Scale(8, 16, 4, 10, 4, 30), Scale(4, 2, 2, 2, 2, 4)
 
 
 def clips_of(scale: Scale, seed: int) -> dict[str, list[Clip]]:
-    """Clean clips of those who train; clips of those who are tested, clean and with voices that all mislead."""
+    """Clean clips of those who train; clips of those who are tested, clean and, where spoilt, with other voices."""
     actors, takes = scale.training + scale.testing, max(scale.takes, scale.test_takes)
     spoilt = Evidence(misleading={"audio": dict.fromkeys(EMOTIONS, 1.0)})
     clean = SyntheticCorpus(seed=seed, n_actors=actors, takes=takes).clips()
@@ -66,7 +68,11 @@ def clips_of(scale: Scale, seed: int) -> dict[str, list[Clip]]:
     return {
         "training": some(clean, scale.takes, training=True),
         "clean": some(clean, scale.test_takes, training=False),
-        "spoilt": some(bad, scale.test_takes, training=False),
+        "spoilt": [
+            clip
+            for clip in some(bad, scale.test_takes, training=False)
+            if clip.emotion in SPOILT_CLASSES or int(clip.actor) == scale.training + 1
+        ],
     }
 
 
@@ -90,6 +96,7 @@ def outcomes_of(corpus: Corpus, model: Any, objective: Any) -> Outcomes:
         {head: torch.softmax(scores[TARGET].double(), dim=-1).numpy() for head, scores in evaluation.scores.items()},
         evaluation.labels[TARGET].numpy(),
         classes=corpus.classes[TARGET],
+        ids=[corpus.ids[row] for row in evaluation.rows.tolist()],
         groups={"actor": corpus.groups["actor"][evaluation.rows.numpy()].tolist()},
     )
 
@@ -102,12 +109,12 @@ def placed(outcomes: dict[str, Outcomes], where: str, actor: str) -> Outcomes:
         "class": np.isin(clean.labels, [clean.classes.index(name) for name in SPOILT_CLASSES]),
         "actor": clean.groups["actor"] == actor,
     }[where]
-    other = outcomes["spoilt"].probabilities
-    return clean._replace(
-        probabilities={
-            head: np.where(hit[:, None], other[head], values) for head, values in clean.probabilities.items()
-        }
-    )
+    place = {name: row for row, name in enumerate(outcomes["spoilt"].ids.tolist())}
+    rows = [place[name] for name in clean.ids[hit].tolist()]
+    probabilities = {head: values.copy() for head, values in clean.probabilities.items()}
+    for head, values in probabilities.items():
+        values[hit] = outcomes["spoilt"].probabilities[head][rows]
+    return clean._replace(probabilities=probabilities)
 
 
 def named(outcomes: Outcomes) -> dict[str, Any]:
@@ -153,13 +160,13 @@ def main() -> None:
     """Makes the corpora, trains, prints, and writes the result file unless ``--small``."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--small", action="store_true", help="a quick run that writes no result file")
-    parser.add_argument("--seeds", type=int, default=3, help="how many, from 0")
+    parser.add_argument("--seeds", type=int, default=3, help=f"how many, from {FIRST}")
     given = parser.parse_args()
     console = Console(highlight=False)
     torch.set_num_threads(1)
-    scale, seeds = (SMALL, 1) if given.small else (FULL, given.seeds)
+    scale, seeds = (SMALL, range(FIRST, FIRST + 1)) if given.small else (FULL, range(FIRST, FIRST + given.seeds))
     found = []
-    for seed in range(seeds):
+    for seed in seeds:
         with tempfile.TemporaryDirectory() as folder:
             outcomes = tested(scale, seed, Path(folder), console)
         one = {where: named(placed(outcomes, where, str(scale.training + 1))) for where in ("none", "class", "actor")}
@@ -173,9 +180,9 @@ def main() -> None:
         write_result(
             RESULT,
             claim="The report names the audio, and the classes or the actor, where it misleads, and else nothing.",
-            config={"scale": scale._asdict(), "seeds": seeds, "spoilt_classes": list(SPOILT_CLASSES),
+            config={"scale": scale._asdict(), "seeds": list(seeds), "spoilt_classes": list(SPOILT_CLASSES),
                     "spoilt_actor": str(scale.training + 1), "level": 0.05, "network": "n1",
-                    "chosen_on": "the trust in the test and the size of the corpus: on seeds 100 and 101"},
+                    "chosen_on": "trust, temperatures, adjustment and the size of the corpus: seeds 0, 1, 100, 101"},
             figures=figures,
             rows={"seeds": found},
         )  # fmt: skip

@@ -19,7 +19,7 @@ from mrpnkit.analysis import (
     sign_flip,
     temperature,
 )
-from mrpnkit.analysis.fuzziness import gain, reference
+from mrpnkit.analysis.fuzziness import gain, information, reference
 from mrpnkit.errors import InputError
 
 ACTORS, CLASSES, TAKES = 12, 8, 10
@@ -106,12 +106,26 @@ def test_numbers_of_a_cell() -> None:
     for head, value in (("fused", cell.fused), ("video", cell.better)):
         assert value == pytest.approx((outcomes.probabilities[head].argmax(1) == outcomes.labels)[here].mean())
     logits = np.log(outcomes.probabilities["audio"])
-    soft = np.exp(log_softmax(logits / temperature(logits, outcomes.labels), axis=1))
+    soft = np.exp(log_softmax(logits / temperature(logits[~here], outcomes.labels[~here]), axis=1))
     told = np.log2(0.1 + 0.9 * 8 * soft[np.arange(len(soft)), outcomes.labels])
     assert cell.information.value == pytest.approx(told[here].mean())
     assert cell.information.low < cell.information.value < cell.information.high < 0
     row = cell.plain()
     assert (row["information"], row["misleads"]) == (cell.information.value, True)
+
+
+def test_what_misleads_in_one_place_does_not_excuse_another() -> None:
+    """With both classes left out of the temperature each says less, and that is what stands in the findings."""
+    outcomes = natural(0, spoilt="class", sure=3.0)
+    rest = np.isin(outcomes.labels, (2, 5))
+    together, apart = information(outcomes, "audio"), information(outcomes, "audio", rest)
+    for label in (2, 5):
+        assert apart[outcomes.labels == label].mean() < together[outcomes.labels == label].mean() - 0.2
+    cells = fuzziness(outcomes, cluster="actor", draws=2)
+    found = [cell for cell in cells if cell.axis == "class" and cell.branch == "audio" and cell.value in ("2", "5")]
+    assert [cell.information.value for cell in found] == pytest.approx(
+        [apart[outcomes.labels == label].mean() for label in (2, 5)]
+    )
 
 
 def test_a_branch_that_says_nothing_anywhere_misleads_in_no_place() -> None:

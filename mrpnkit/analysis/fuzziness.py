@@ -27,6 +27,8 @@ from mrpnkit.mrpn import FUSED
 
 TRUST = 0.9
 """How much of the branch is believed; the rest is a guess."""
+MOST = 0.5
+"""At most this share of the samples is left out of the fit of a temperature."""
 LEAST = 1e-12
 """Probabilities are taken as this at least, so that their logarithm is finite."""
 
@@ -89,8 +91,10 @@ def fuzziness(
     """Looks at every branch in every class, fold and group, and over all samples, for what misleads.
 
     The probabilities are first softened by one temperature a branch, which makes the whole of them fit best, and never
-    sharpened (:func:`temperature`). A branch that says nothing on the other samples either misleads nowhere in
-    particular: only ``all`` names it.
+    sharpened (:func:`temperature`). What is found to mislead is then left out of that fit, up to half of the samples,
+    and all is looked at again, until nothing more is found: what misleads in one place would excuse another, since it
+    makes the temperature high. A branch that says nothing on the other samples either misleads nowhere in particular:
+    only ``all`` names it.
 
     Args:
         outcomes: of all heads.
@@ -109,35 +113,38 @@ def fuzziness(
     [('class', '2', 'audio', True)]
     """
     clusters = outcomes.groups.get(cluster) if cluster is not None else None
-    said = {head: information(outcomes, head) for head in outcomes.heads}
-    made: list[tuple[Fuzzy, NDArray[np.bool_]]] = []
-    for axis in axes_of(outcomes, axes):
-        for value, inside in members(outcomes, axis).items():
-            for branch in outcomes.branches:
-                here = inside & outcomes.judged(branch)
-                if here.any():
-                    belongs = clusters[here] if clusters is not None and axis != FOLD else None
-                    place = (axis, value, branch)
-                    made.append((_cell(outcomes, place, here, said[branch], belongs, draws), inside))
-    adjusted = holm_of_candidates([cell.p for cell, _ in made])
-    cells = [cell._replace(adjusted=p) for (cell, _), p in zip(made, adjusted, strict=True)]
+    left_out = {head: np.zeros(len(outcomes.labels), dtype=np.bool_) for head in outcomes.heads}
+    while True:
+        said = {head: information(outcomes, head, held) for head, held in left_out.items()}
+        made = _cells(outcomes, said, clusters, axes, draws)
+        named = {head: held.copy() for head, held in left_out.items()}
+        for cell, inside in made:
+            if cell.axis != ALL and cell.misleads(level):
+                named[cell.branch] |= inside
+        grown = {head: held for head, held in named.items() if (held > left_out[head]).any() and held.mean() <= MOST}
+        if not grown:
+            break
+        left_out |= grown
     compared = [_compare(outcomes, cell, inside, said, clusters) if cell.misleads(level) else cell
-                for cell, (_, inside) in zip(cells, made, strict=True)]  # fmt: skip
+                for cell, inside in made]  # fmt: skip
     follows = holm([cell.follows for cell in compared])
     return [cell._replace(follows=p) for cell, p in zip(compared, follows, strict=True)]
 
 
-def information(outcomes: Outcomes, head: str) -> NDArray[np.float64]:
+def information(outcomes: Outcomes, head: str, left_out: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
     """(n,): the :func:`gain` of every sample in bits, NaN where the head had nothing to judge by.
 
-    Of the softened probability of the true class over its :func:`reference`.
+    Of the softened probability of the true class over its :func:`reference`; samples that are ``left_out`` are softened
+    by the temperature of the others.
     """
     judged = outcomes.judged(head)
+    fit = judged if left_out is None or not (judged & ~left_out).any() else judged & ~left_out
     found = np.full(len(judged), np.nan)
     if judged.any():
         labels = outcomes.labels[judged]
-        logits = np.log(np.maximum(outcomes.probabilities[head][judged], LEAST))
-        softened = np.exp(_log_softmax(logits / temperature(logits, labels))[np.arange(len(labels)), labels])
+        logits = np.log(np.maximum(outcomes.probabilities[head], LEAST))
+        best = temperature(logits[fit], outcomes.labels[fit])
+        softened = np.exp(_log_softmax(logits[judged] / best)[np.arange(len(labels)), labels])
         found[judged] = gain(softened / reference(outcomes, head)[labels])
     return found
 
@@ -181,6 +188,26 @@ def temperature(logits: NDArray[np.float64], labels: NDArray[np.int64], *, large
             right = low + part * (high - low)
             at_right = loss(right)
     return 2 / (low + high)
+
+
+def _cells(
+    outcomes: Outcomes,
+    said: dict[str, NDArray[np.float64]],
+    clusters: NDArray[np.str_] | None,
+    axes: Sequence[str] | None,
+    draws: int,
+) -> list[tuple[Fuzzy, NDArray[np.bool_]]]:
+    """Every branch in every place, with (n,) which samples are in it; p values adjusted, the fusion not looked at."""
+    made: list[tuple[Fuzzy, NDArray[np.bool_]]] = []
+    for axis in axes_of(outcomes, axes):
+        for value, inside in members(outcomes, axis).items():
+            for branch in outcomes.branches:
+                here = inside & outcomes.judged(branch)
+                if here.any():
+                    belongs = clusters[here] if clusters is not None and axis != FOLD else None
+                    made.append((_cell(outcomes, (axis, value, branch), here, said[branch], belongs, draws), inside))
+    adjusted = holm_of_candidates([cell.p for cell, _ in made])
+    return [(cell._replace(adjusted=p), inside) for (cell, inside), p in zip(made, adjusted, strict=True)]
 
 
 def _cell(
