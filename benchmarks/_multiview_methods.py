@@ -21,7 +21,7 @@ from mrpnkit.train import Trainer
 RECIPE: Mapping[str, Any] = {
     "branch": "two layers of Dense, batch norm, ReLU, Dropout",
     "width": 128,
-    "branch_dropout": 0.3,
+    "branch_dropout": 0.2,
     "hidden": 128,
     "dropout": 0.0,
     "batch_size": 128,
