@@ -97,7 +97,7 @@ def test_one_training_serves_three_decisions(folder: Path) -> None:
 def test_all_steps_and_what_is_finished_is_kept(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    chosen = {name: METHODS[name] for name in ("n0", "n1", "n2", "gradient_blending", "tmc", "modality_dropout")}
+    chosen = {name: METHODS[name] for name in ("n0", "n1", "n2", "gradient_blending", "tmc", "all_views")}
     monkeypatch.setattr(_multiview_methods, "METHODS", chosen)
 
     def measured() -> dict[str, Any]:
@@ -118,6 +118,12 @@ def test_all_steps_and_what_is_finished_is_kept(
     singles = [figures[f"scene15/normal/only_view{m}"].value for m in range(3)]
     assert figures["scene15/normal/best_view"].value == max(singles)
     assert figures["cpu_minutes"].value > 0
+    assert 0 <= figures["rosmap/f1/n2"].value <= 1
+    assert 0 <= figures["rosmap/auc/n2"].value <= 1
+    assert "scene15/auc/n2" not in figures
+    monkeypatch.setattr(multiview, "RECIPE", {**multiview.RECIPE, "epochs": 1})
+    measured()
+    assert "finished already" not in capsys.readouterr().out
 
 
 def figures(value: float) -> dict[str, Figure]:
