@@ -121,7 +121,7 @@ def test_all_steps_and_what_is_finished_is_kept(
     assert 0 <= figures["rosmap/f1/n2"].value <= 1
     assert 0 <= figures["rosmap/auc/n2"].value <= 1
     assert "scene15/auc/n2" not in figures
-    monkeypatch.setattr(multiview, "RECIPE", {**multiview.RECIPE, "epochs": 1})
+    monkeypatch.setattr(multiview, "RECIPE", {**_multiview_methods.RECIPE, "epochs": 1})
     measured()
     assert "finished already" not in capsys.readouterr().out
 
