@@ -340,6 +340,20 @@ def test_links_are_not_unpacked(tmp_path: Path) -> None:
     assert unpack_tar(tmp_path / "archive.tar", tmp_path / "out", anywhere) == []
 
 
+def test_members_that_python_cannot_unpack(tmp_path: Path) -> None:
+    """Of a compression that zipfile does not know, which it says by NotImplementedError, or encrypted: RuntimeError."""
+    plain = zipped({"a.mp4": CONTENT})
+    for name, local, central, value in (("other", 8, 10, 97), ("locked", 6, 8, 1)):
+        content = bytearray(plain)
+        for signature, place in ((b"PK\x03\x04", local), (b"PK\x01\x02", central)):
+            at = content.index(signature) + place
+            content[at : at + 2] = value.to_bytes(2, "little")
+        (tmp_path / f"{name}.zip").write_bytes(content)
+        with pytest.raises(CorpusError, match=rf"{name}\.zip cannot be unpacked: .*Remove it and fetch it again"):
+            unpack_zip(tmp_path / f"{name}.zip", tmp_path / "out", anywhere)
+        assert not list(tmp_path.glob("out/*"))
+
+
 def test_a_damaged_member_is_not_written(tmp_path: Path) -> None:
     content = bytearray(zipped({"a.mp4": CONTENT}))
     content[len(content) // 2] ^= 0xFF
