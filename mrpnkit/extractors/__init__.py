@@ -6,6 +6,7 @@ It may change the lengths. :func:`mrpnkit.testing.check_extractor` checks all th
 """
 
 from mrpnkit.extractors.audio_hf import AudioHF
+from mrpnkit.extractors.backbone import suited_precision
 from mrpnkit.extractors.conv1d import Conv1d, RaggedConv1d
 from mrpnkit.extractors.frames_timm import FramesTimm
 from mrpnkit.extractors.identity import Identity
@@ -36,4 +37,5 @@ __all__ = [
     "TextHF",
     "VideoTorchvision",
     "VisionHF",
+    "suited_precision",
 ]

@@ -192,6 +192,24 @@ def precise(precision: Precision, device: torch.device) -> AbstractContextManage
     return torch.autocast(device.type, torch.bfloat16) if precision == "bfloat16" else nullcontext()
 
 
+def suited_precision(device: torch.device | str | None = None) -> Precision:
+    """``"bfloat16"`` where the device computes in it, else ``"float32"``.
+
+    A processor without such instructions imitates them: convolutions then take more than ten times as long as in
+    float32 (measured on one with AVX2).
+
+    Args:
+        device: by default a CUDA device where there is one, else the processor.
+
+    >>> suited_precision("cpu") in ("float32", "bfloat16")
+    True
+    """
+    kind = torch.device(device).type if device is not None else "cuda" if torch.cuda.is_available() else "cpu"
+    if kind == "cuda":
+        return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
+    return "bfloat16" if kind == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported() else "float32"
+
+
 def restored(network: nn.Module, features: Tensor, precision: Precision) -> Tensor:
     """Features in the type of the network's weights again, where :func:`precise` computed them in bfloat16."""
     return features.to(type_of(network)) if precision == "bfloat16" else features

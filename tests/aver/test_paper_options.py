@@ -1,6 +1,7 @@
 """The paper's options, its published figures, augmentation of frames (Figure 9), and gradual unfreezing."""
 
 import statistics
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from examples.aver.paper import published
+from examples.aver.paper.flags import Flags, chosen
 from examples.aver.paper.frames import ChangeFrames, EveryNth, face_transform
 from examples.aver.paper.options import Options, Schedule, System, Weights
 from examples.aver.paper.thawing import freeze_for, frozen_stages
@@ -163,3 +165,21 @@ def test_only_cnns_can_be_frozen() -> None:
         freeze_for(model, Schedule(), 0)
     with pytest.raises(InputError, match="Linear is no MRPN"):
         freeze_for(nn.Linear(2, 2), Schedule(), 0)
+
+
+@pytest.mark.parametrize(
+    ("given", "native", "expected"),
+    [
+        ("auto", True, "bfloat16"),
+        ("auto", False, "float32"),
+        ("bfloat16", False, "bfloat16"),
+        ("float32", True, "float32"),
+    ],
+)
+def test_precision_is_what_the_processor_computes_in(
+    given: Literal["auto", "bfloat16", "float32"], native: bool, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: native)
+    _, system, _ = chosen(flags=Flags(precision=given), epochs=None, small=False)
+    assert system.precision == expected

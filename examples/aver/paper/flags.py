@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from examples.aver.paper.options import Options, Scale, Schedule, System, Weights
+from mrpnkit.extractors import suited_precision
 
 PANEL = "The paper's system on pixels and sound"
 
@@ -55,8 +56,10 @@ class Flags:
                            rich_help_panel=PANEL),
     ] = False  # fmt: skip
     precision: Annotated[
-        Literal["bfloat16", "float32"], typer.Option("--precision", help="Of the computation.", rich_help_panel=PANEL)
-    ] = "bfloat16"
+        Literal["auto", "bfloat16", "float32"],
+        typer.Option("--precision", help="Of the computation; auto: bfloat16 where the machine computes in it.",
+                     rich_help_panel=PANEL),
+    ] = "auto"  # fmt: skip
     checkpointing: Annotated[
         bool, typer.Option("--checkpointing", help="Less memory for more computing.", rich_help_panel=PANEL)
     ] = False
@@ -113,7 +116,7 @@ def chosen(*, flags: Flags, epochs: int | None, small: bool) -> tuple[Options, S
         hop=320 if small else flags.spectrogram_hop,
         weights=Weights(flags.video_weights, flags.audio_weights),
         frozen=flags.frozen,
-        precision=flags.precision,
+        precision=suited_precision() if flags.precision == "auto" else flags.precision,
         checkpointing=flags.checkpointing,
     )
     schedule = Schedule(

@@ -16,6 +16,10 @@ Seed = Annotated[int, typer.Option("--seed", help="Of weights, order and augment
 Result = Annotated[Path | None, typer.Option("--result", help="Also write a result file (JSON).")]
 Small = Annotated[bool, typer.Option("--small", help="Few samples and epochs: does everything work?")]
 Device = Annotated[str, typer.Option("--device", help="cpu, cuda, …")]
+Precision = Annotated[
+    Literal["auto", "bfloat16", "float32"],
+    typer.Option("--precision", help="Of the computation; auto: bfloat16 where the device computes in it."),
+]
 
 
 @pretrain.command()
@@ -34,6 +38,7 @@ def fer2013(
     ] = None,
     seed: Seed = 0,
     device: Device = "cpu",
+    precision: Precision = "auto",
     small: Small = False,
     result: Result = None,
 ) -> None:
@@ -47,10 +52,15 @@ def fer2013(
 
     from examples.aver.pretrain.fer2013 import FaceRecipe, small_faces, train_faces
     from examples.aver.pretrain.outcomes import conclude_faces
+    from mrpnkit.extractors import suited_precision
 
     recipe = FaceRecipe()
     recipe = replace(
-        recipe, cycles=_cycles(sizes) if sizes else recipe.cycles, training=replace(recipe.training, seed=seed)
+        recipe,
+        cycles=_cycles(sizes) if sizes else recipe.cycles,
+        training=replace(
+            recipe.training, seed=seed, precision=suited_precision(device) if precision == "auto" else precision
+        ),
     )
     if small:
         recipe = small_faces(recipe)
@@ -69,6 +79,7 @@ def speakers(
     epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Default: the recipe's.")] = None,
     seed: Seed = 0,
     device: Device = "cpu",
+    precision: Precision = "auto",
     small: Small = False,
     result: Result = None,
 ) -> None:
@@ -82,6 +93,7 @@ def speakers(
 
     from examples.aver.pretrain.outcomes import conclude_speakers
     from examples.aver.pretrain.speakers import SpeakerRecipe, train_speakers
+    from mrpnkit.extractors import suited_precision
 
     recipe = SpeakerRecipe()
     recipe = replace(
@@ -90,7 +102,12 @@ def speakers(
         bands=bands or recipe.bands,
         scale=scale or recipe.scale,
         epochs=2 if small else epochs or recipe.epochs,
-        training=replace(recipe.training, seed=seed, batch_size=16 if small else recipe.training.batch_size),
+        training=replace(
+            recipe.training,
+            seed=seed,
+            precision=suited_precision(device) if precision == "auto" else precision,
+            batch_size=16 if small else recipe.training.batch_size,
+        ),
     )
     conclude_speakers(train_speakers(data, out, recipe, device=device, most=400 if small else None), out, result)
 
