@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from sklearn.metrics import f1_score, roc_auc_score
 from torch import Tensor, nn
 
@@ -127,6 +128,18 @@ def accuracies(split: Split, name: str, seed: int, *, small: bool = False) -> di
 def trained(split: Split, views: Sequence[str], method: Method, seed: int, *, epochs: int) -> MRPN:
     """A model after all epochs; nothing is selected on the way."""
     torch.manual_seed(seed)
+    model, objective = built(split, views, method)
+    rows = np.random.default_rng(seed).permutation(len(split.train.labels))
+    held = len(rows) // 10 if method.holds_out else 0
+    dropout = ModalityDropout(dict.fromkeys(views, method.modality_dropout)) if method.modality_dropout else None
+    fit(
+        model, objective, split, views, rows, seed, epochs=epochs, held=held, augmentation=Augmentation(dropout=dropout)
+    )
+    return model.eval()
+
+
+def built(split: Split, views: Sequence[str], method: Method) -> tuple[MRPN, Objective]:
+    """A method's network, with weights drawn from torch's generator, and what it is trained on."""
     corpus = split.train.corpus(split.classes)
     smoothing = float(RECIPE["label_smoothing"])
     targets, width = {"label": Classification(split.classes, label_smoothing=smoothing)}, int(RECIPE["width"])
@@ -148,12 +161,26 @@ def trained(split: Split, views: Sequence[str], method: Method, seed: int, *, ep
         balancer=method.balancer(views) if method.balancer is not None else None,
         criterion=getattr(fusion, "criterion", None),
     )
-    rows = np.random.default_rng(seed).permutation(len(corpus))
-    held = len(rows) // 10 if method.holds_out else 0
-    dropout = ModalityDropout(dict.fromkeys(views, method.modality_dropout)) if method.modality_dropout else None
+    return model, objective
+
+
+def fit(
+    model: nn.Module,
+    objective: Objective,
+    split: Split,
+    views: Sequence[str],
+    rows: NDArray[np.int64],
+    seed: int,
+    *,
+    epochs: int,
+    held: int = 0,
+    augmentation: Augmentation | None = None,
+) -> None:
+    """Trains on the rows of the training part, but for the first ``held``, which balancers validate on."""
+    corpus = split.train.corpus(split.classes)
     size = even_batch_size(len(rows) - held, int(RECIPE["batch_size"]))
     batches = loader(
-        CorpusDataset(corpus, rows[held:], modalities=views, augmentation=Augmentation(dropout=dropout), seed=seed),
+        CorpusDataset(corpus, rows[held:], modalities=views, augmentation=augmentation or Augmentation(), seed=seed),
         size,
         shuffle_seed=seed,
     )
@@ -173,16 +200,22 @@ def trained(split: Split, views: Sequence[str], method: Method, seed: int, *, ep
         cpu=True,
     )
     trainer.fit(keep="last")
-    return model.eval()
 
 
 @torch.no_grad()
-def decided(model: MRPN, part: Part, views: Sequence[str], names: Sequence[str]) -> dict[str, Tensor]:
-    """Probabilities (n, C), or what is in their place, of each decision that the model's scores allow."""
+def decided(
+    model: MRPN, part: Part, views: Sequence[str], names: Sequence[str], *, corrected: bool = False
+) -> dict[str, Tensor]:
+    """Probabilities (n, C), or what is in their place, of each decision that the model's scores allow.
+
+    ``corrected``: its side scores read f' behind the residual perceptrons, as some variants do.
+    """
     inputs = {view: Sequences.vectors(torch.from_numpy(part.views[view])) for view in views}
     if not isinstance(model.fusion, Witnesses):
         return {names[0]: model(inputs).fused["label"]}
     features = model.features(inputs)
+    if corrected:
+        features = features._replace(normalised=features.corrected)
     fused = torch.softmax(
         model.fusion.concat([features.corrected[v] for v in views], [None] * len(views))["label"], dim=1
     )

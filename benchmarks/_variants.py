@@ -1,33 +1,22 @@
-"""Variants of N1 and N2 for the study of interference, and how one of them is trained; no benchmark by itself.
+"""Variants of N1 and N2 for the studies of interference; no benchmark by itself.
 
 Each differs from the paper's network in named settings and in nothing else. They are put together from the parts of
 :class:`mrpnkit.MRPN`, so that a setting that proves worth it can be read here in a few lines.
 """
 
-import json
-import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any, Literal, cast
 
-import numpy as np
 import torch
-from accelerate.utils import set_seed
 from jaxtyping import Float
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from examples.aver.job import actor_folds, evaluation_loader
-from examples.aver.recipe import TARGET, Recipe, build_model, modalities_of, objective_for, training_draws
-from mrpnkit import MRPN, FeatureNorm, MRPNOutput, Objective, Sequences
-from mrpnkit.data import Corpus, CorpusDataset, Fold, loader
+from mrpnkit import MRPN, FeatureNorm, MRPNOutput, Sequences
 from mrpnkit.feature_norm import Present
-from mrpnkit.report import write_json
-from mrpnkit.train import Trainer, evaluate
 
 RULES = ("fused", "mean")
-"""How a clip is decided: by the fusion alone, as in the paper, or by the mean of the probabilities of all heads."""
+"""How a sample is decided: by the fusion alone, as in the paper, or by the mean of the probabilities of all heads."""
 
 
 @dataclass(frozen=True)
@@ -35,13 +24,13 @@ class Variant:
     """What differs from the paper's network.
 
     Attributes:
-        network: ``am``, ``vm``, ``n0``, ``n1`` or ``n2``: what it starts from.
+        network: ``n0``, ``n1`` or ``n2``, on RAVDESS also ``am`` or ``vm``: what it starts from.
         gradient: share of the fusion's gradient that reaches the extractors; 1 is the paper's.
         sides: what side scores read, f̂ (the paper) or f' behind the residual perceptron.
         residual: of N2: the paper's, ``zero`` (its FeatureNorm's weight begins at 0), ``wide`` (four times the width
             inside), ``deep`` (two of them, one after the other).
         modality_dropout: probability that a training sample lacks one modality, drawn evenly.
-        pairing: share of the training samples whose voice comes from another clip of the same class.
+        pairing: share of the training samples whose second and further modalities come from another of the same class.
         side_weight: of each side loss; 1 is the paper's.
     """
 
@@ -52,6 +41,27 @@ class Variant:
     modality_dropout: float = 0.0
     pairing: float = 0.0
     side_weight: float = 1.0
+
+
+VARIANTS: Mapping[str, Variant] = {
+    "n0": Variant("n0"),
+    "n1": Variant("n1"),
+    "n2": Variant("n2"),
+    "n1_gradient_0.3": Variant("n1", gradient=0.3),
+    "n1_gradient_0": Variant("n1", gradient=0.0),
+    "n2_gradient_0.3": Variant("n2", gradient=0.3),
+    "n2_gradient_0": Variant("n2", gradient=0.0),
+    "n2_zero": Variant("n2", residual="zero"),
+    "n1_pairing_0.5": Variant("n1", pairing=0.5),
+    "n2_sides_corrected": Variant("n2", sides="corrected"),
+    "n2_wide": Variant("n2", residual="wide"),
+    "n2_deep": Variant("n2", residual="deep"),
+    "n1_modality_dropout_0.2": Variant("n1", modality_dropout=0.2),
+    "n2_modality_dropout_0.2": Variant("n2", modality_dropout=0.2),
+    "n1_side_weight_0.5": Variant("n1", side_weight=0.5),
+    "n1_side_weight_2": Variant("n1", side_weight=2.0),
+}
+"""All that the studies try; each with both rules of decision where it has side scores."""
 
 
 class _ScaledGradient(torch.autograd.Function):
@@ -138,9 +148,8 @@ def without_some(inputs: Mapping[str, Sequences], share: float) -> dict[str, Seq
     return found
 
 
-def build(variant: Variant, corpus: Corpus, recipe: Recipe) -> Study:
-    """The network of a variant, with weights drawn from torch's generator."""
-    model = build_model(variant.network, corpus, recipe)
+def varied(model: MRPN, variant: Variant) -> Study:
+    """The network of a variant, made of the paper's."""
     for name, width in ((name, branch.out_features) for name, branch in model.branches.items()):
         inner: nn.Module | None = model.perceptrons[name] if variant.network == "n2" else None
         if inner is not None and variant.residual == "zero":
@@ -154,128 +163,3 @@ def build(variant: Variant, corpus: Corpus, recipe: Recipe) -> Study:
         if inner is not None:
             model.perceptrons[name] = inner
     return Study(model, variant)
-
-
-@dataclass(frozen=True)
-class Training:
-    """A variant trained with a seed and tried on what it has not seen.
-
-    Either on everybody but ``held_out``, through all epochs; or, where nobody is named, on a fold of the table, whose
-    next pair of actors selects the epoch.
-    """
-
-    corpus: Path
-    out: Path
-    name: str
-    variant: Variant
-    held_out: tuple[str, ...]
-    seed: int
-    recipe: Recipe
-    fold: int = 0
-    folds: int = 10
-
-    @property
-    def network(self) -> str:
-        """What is trained."""
-        return self.name
-
-    @property
-    def file(self) -> Path:
-        """Where the result stands."""
-        part = f"without-{'+'.join(self.held_out)}" if self.held_out else f"fold-{self.fold + 1:02d}"
-        return self.out / self.name / f"{part}-seed-{self.seed}.json"
-
-    def split(self, corpus: Corpus) -> Fold:
-        """Who trains, who selects, who is tested."""
-        return without(corpus, self.held_out) if self.held_out else actor_folds(corpus, self.folds)[self.fold]
-
-    def done(self) -> dict[str, Any] | None:
-        """The result, if the same training was finished before."""
-        if not self.file.is_file():
-            return None
-        found: dict[str, Any] = json.loads(self.file.read_text(encoding="utf-8"))
-        wanted = json.loads(json.dumps({"variant": asdict(self.variant), "recipe": asdict(self.recipe)}))
-        return found if {key: found[key] for key in wanted} == wanted else None
-
-
-def train(job: Training) -> dict[str, Any]:
-    """Trains; gives, for each tested clip, its row, label and the probabilities of all heads."""
-    found = job.done()
-    if found is not None:
-        return found
-    start = time.perf_counter()
-    corpus = Corpus.open(job.corpus)
-    fold = job.split(corpus)
-    model, objective = fit(job.variant, corpus, fold, job.recipe, job.seed)
-    evaluation = evaluate(model, evaluation_loader(job.variant.network, corpus, fold.test), objective)
-    result = {
-        "variant": asdict(job.variant),
-        "recipe": asdict(job.recipe),
-        "rows": evaluation.rows.tolist(),
-        "labels": evaluation.labels[TARGET].tolist(),
-        "probabilities": {
-            head: _rounded(torch.softmax(scores[TARGET], dim=-1).double().numpy())
-            for head, scores in evaluation.scores.items()
-        },
-        "seconds": time.perf_counter() - start,
-    }
-    write_json(job.file, result)
-    return result
-
-
-def without(corpus: Corpus, actors: tuple[str, ...]) -> Fold:
-    """Everybody else trains, nobody selects, these are tested."""
-    tested = np.isin(corpus.groups["actor"], actors)
-    return Fold(np.flatnonzero(~tested), np.flatnonzero(tested)[:0], np.flatnonzero(tested), (), actors)
-
-
-def fit(variant: Variant, corpus: Corpus, fold: Fold, recipe: Recipe, seed: int) -> tuple[nn.Module, Objective]:
-    """Trains a variant; the network, and what it was trained on.
-
-    The epoch is selected on the fold's validation part, as :mod:`examples.aver.job` does it; without one, the network
-    is that of the last epoch.
-    """
-    recipe = replace(recipe, pairing=variant.pairing)
-    set_seed(seed)
-    model = build(variant, corpus, recipe)
-    modalities = modalities_of(variant.network)
-    objective = objective_for(corpus, recipe)
-    if variant.network in ("n1", "n2") and variant.side_weight != 1.0:
-        objective = Objective(objective.targets, weights=dict.fromkeys(modalities, variant.side_weight))
-    draws = training_draws(corpus, fold, recipe, modalities)
-    data = CorpusDataset(corpus, fold.train, modalities=modalities, augmentation=draws, seed=seed)
-    batches = loader(data, recipe.batch_size, shuffle_seed=seed)
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True
-    )
-    scheduler = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, recipe.learning_rate, total_steps=len(batches) * recipe.epochs, pct_start=recipe.warm_up
-    )
-    selecting = bool(len(fold.validation))
-    trainer = Trainer(
-        model,
-        objective,
-        batches,
-        evaluation_loader(variant.network, corpus, fold.validation) if selecting else None,
-        optimizer=optimizer,
-        scheduler=scheduler,
-        epochs=recipe.epochs,
-        clip_norm=recipe.clip_norm,
-        monitor=f"{TARGET}/fused/{recipe.select_by}" if selecting else "loss",
-        cpu=True,
-    )
-    trainer.fit(keep="best" if selecting else "last")
-    return trainer.plain_model, objective
-
-
-def _rounded(values: NDArray[np.float64]) -> list[list[float]]:
-    return [[round(value, 5) for value in row] for row in values.tolist()]
-
-
-def right(result: Mapping[str, Any], rule: str) -> NDArray[np.bool_]:
-    """(n,): whether each held-out clip is recognised, by the rule that decides."""
-    heads = result["probabilities"]
-    chosen = list(heads.values()) if rule == "mean" else [heads["fused"]]
-    decided = np.mean([np.asarray(values) for values in chosen], axis=0).argmax(axis=1)
-    correct: NDArray[np.bool_] = decided == np.asarray(result["labels"])
-    return correct

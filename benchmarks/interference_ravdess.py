@@ -24,7 +24,8 @@ import numpy as np
 import torch
 from rich.console import Console
 
-from benchmarks._variants import RULES, Training, Variant, right, train
+from benchmarks._variant_training import Training, right, train
+from benchmarks._variants import RULES, VARIANTS, Variant
 from examples.aver.demo import open_corpus
 from examples.aver.job import run_job
 from examples.aver.prepare import Features, prepare
@@ -39,26 +40,6 @@ from mrpnkit.report import Figure, print_figures, write_result
 
 RESULT = Path(__file__).parent / "results" / "interference_ravdess.json"
 FIGURE = Path(__file__).parent.parent / "docs" / "figures" / "interference_ravdess.png"
-VARIANTS: Mapping[str, Variant] = {
-    "n0": Variant("n0"),
-    "n1": Variant("n1"),
-    "n2": Variant("n2"),
-    "n1_gradient_0.3": Variant("n1", gradient=0.3),
-    "n1_gradient_0": Variant("n1", gradient=0.0),
-    "n2_gradient_0.3": Variant("n2", gradient=0.3),
-    "n2_gradient_0": Variant("n2", gradient=0.0),
-    "n2_zero": Variant("n2", residual="zero"),
-    "n1_pairing_0.5": Variant("n1", pairing=0.5),
-    "n2_sides_corrected": Variant("n2", sides="corrected"),
-    "n2_wide": Variant("n2", residual="wide"),
-    "n2_deep": Variant("n2", residual="deep"),
-    "n1_modality_dropout_0.2": Variant("n1", modality_dropout=0.2),
-    "n2_modality_dropout_0.2": Variant("n2", modality_dropout=0.2),
-    "n1_side_weight_0.5": Variant("n1", side_weight=0.5),
-    "n1_side_weight_2": Variant("n1", side_weight=2.0),
-}
-"""All that the study tries; each with both rules of decision where it has side scores."""
-
 
 Block = tuple[str, ...]
 

@@ -19,7 +19,8 @@ import numpy as np
 import torch
 from rich.console import Console
 
-from benchmarks._variants import Variant, fit
+from benchmarks._variant_training import fit
+from benchmarks._variants import Variant
 from examples.aver.clips import EMOTIONS, Clip
 from examples.aver.job import evaluation_loader
 from examples.aver.prepare import Features, prepare

@@ -25,7 +25,8 @@ import torch
 from numpy.typing import NDArray
 from rich.console import Console
 
-from benchmarks._variants import Variant, fit, without
+from benchmarks._variant_training import fit, without
+from benchmarks._variants import Variant
 from examples.aver.demo import open_corpus
 from examples.aver.job import evaluation_loader
 from examples.aver.prepare import Features, prepare

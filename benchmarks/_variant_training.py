@@ -1,0 +1,147 @@
+"""How a variant is trained on RAVDESS landmarks + speech; no benchmark by itself."""
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate.utils import set_seed
+from numpy.typing import NDArray
+from torch import nn
+
+from benchmarks._variants import Variant, varied
+from examples.aver.job import actor_folds, evaluation_loader
+from examples.aver.recipe import TARGET, Recipe, build_model, modalities_of, objective_for, training_draws
+from mrpnkit import Objective
+from mrpnkit.data import Corpus, CorpusDataset, Fold, loader
+from mrpnkit.report import write_json
+from mrpnkit.train import Trainer, evaluate
+
+
+@dataclass(frozen=True)
+class Training:
+    """A variant trained with a seed and tried on what it has not seen.
+
+    Either on everybody but ``held_out``, through all epochs; or, where nobody is named, on a fold of the table, whose
+    next pair of actors selects the epoch.
+    """
+
+    corpus: Path
+    out: Path
+    name: str
+    variant: Variant
+    held_out: tuple[str, ...]
+    seed: int
+    recipe: Recipe
+    fold: int = 0
+    folds: int = 10
+
+    @property
+    def network(self) -> str:
+        """What is trained."""
+        return self.name
+
+    @property
+    def file(self) -> Path:
+        """Where the result stands."""
+        part = f"without-{'+'.join(self.held_out)}" if self.held_out else f"fold-{self.fold + 1:02d}"
+        return self.out / self.name / f"{part}-seed-{self.seed}.json"
+
+    def split(self, corpus: Corpus) -> Fold:
+        """Who trains, who selects, who is tested."""
+        return without(corpus, self.held_out) if self.held_out else actor_folds(corpus, self.folds)[self.fold]
+
+    def done(self) -> dict[str, Any] | None:
+        """The result, if the same training was finished before."""
+        if not self.file.is_file():
+            return None
+        found: dict[str, Any] = json.loads(self.file.read_text(encoding="utf-8"))
+        wanted = json.loads(json.dumps({"variant": asdict(self.variant), "recipe": asdict(self.recipe)}))
+        return found if {key: found[key] for key in wanted} == wanted else None
+
+
+def train(job: Training) -> dict[str, Any]:
+    """Trains; gives, for each tested clip, its row, label and the probabilities of all heads."""
+    found = job.done()
+    if found is not None:
+        return found
+    start = time.perf_counter()
+    corpus = Corpus.open(job.corpus)
+    fold = job.split(corpus)
+    model, objective = fit(job.variant, corpus, fold, job.recipe, job.seed)
+    evaluation = evaluate(model, evaluation_loader(job.variant.network, corpus, fold.test), objective)
+    result = {
+        "variant": asdict(job.variant),
+        "recipe": asdict(job.recipe),
+        "rows": evaluation.rows.tolist(),
+        "labels": evaluation.labels[TARGET].tolist(),
+        "probabilities": {
+            head: _rounded(torch.softmax(scores[TARGET], dim=-1).double().numpy())
+            for head, scores in evaluation.scores.items()
+        },
+        "seconds": time.perf_counter() - start,
+    }
+    write_json(job.file, result)
+    return result
+
+
+def without(corpus: Corpus, actors: tuple[str, ...]) -> Fold:
+    """Everybody else trains, nobody selects, these are tested."""
+    tested = np.isin(corpus.groups["actor"], actors)
+    return Fold(np.flatnonzero(~tested), np.flatnonzero(tested)[:0], np.flatnonzero(tested), (), actors)
+
+
+def fit(variant: Variant, corpus: Corpus, fold: Fold, recipe: Recipe, seed: int) -> tuple[nn.Module, Objective]:
+    """Trains a variant; the network, and what it was trained on.
+
+    The epoch is selected on the fold's validation part, as :mod:`examples.aver.job` does it; without one, the network
+    is that of the last epoch.
+    """
+    recipe = replace(recipe, pairing=variant.pairing)
+    set_seed(seed)
+    model = varied(build_model(variant.network, corpus, recipe), variant)
+    modalities = modalities_of(variant.network)
+    objective = objective_for(corpus, recipe)
+    if variant.network in ("n1", "n2") and variant.side_weight != 1.0:
+        objective = Objective(objective.targets, weights=dict.fromkeys(modalities, variant.side_weight))
+    draws = training_draws(corpus, fold, recipe, modalities)
+    data = CorpusDataset(corpus, fold.train, modalities=modalities, augmentation=draws, seed=seed)
+    batches = loader(data, recipe.batch_size, shuffle_seed=seed)
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True
+    )
+    scheduler = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, recipe.learning_rate, total_steps=len(batches) * recipe.epochs, pct_start=recipe.warm_up
+    )
+    selecting = bool(len(fold.validation))
+    trainer = Trainer(
+        model,
+        objective,
+        batches,
+        evaluation_loader(variant.network, corpus, fold.validation) if selecting else None,
+        optimizer=optimizer,
+        scheduler=scheduler,
+        epochs=recipe.epochs,
+        clip_norm=recipe.clip_norm,
+        monitor=f"{TARGET}/fused/{recipe.select_by}" if selecting else "loss",
+        cpu=True,
+    )
+    trainer.fit(keep="best" if selecting else "last")
+    return trainer.plain_model, objective
+
+
+def _rounded(values: NDArray[np.float64]) -> list[list[float]]:
+    return [[round(value, 5) for value in row] for row in values.tolist()]
+
+
+def right(result: Mapping[str, Any], rule: str) -> NDArray[np.bool_]:
+    """(n,): whether each held-out clip is recognised, by the rule that decides."""
+    heads = result["probabilities"]
+    chosen = list(heads.values()) if rule == "mean" else [heads["fused"]]
+    decided = np.mean([np.asarray(values) for values in chosen], axis=0).argmax(axis=1)
+    correct: NDArray[np.bool_] = decided == np.asarray(result["labels"])
+    return correct
