@@ -33,6 +33,9 @@ from mrpnkit.data import Augmentation, ClassPairing
 from mrpnkit.report import Figure, print_figures, write_json, write_result
 
 RESULT = Path(__file__).parent / "results" / "interference_multiview.json"
+FIGURE = Path(__file__).parent.parent / "docs" / "figures" / "interference_multiview.png"
+SHOWN = ("mean", "witnesses")
+"""Rules that the figure shows of N1 and N2; of all other variants it shows the fusion alone."""
 SEEDS = tuple(range(5))
 CONDITIONS = ("normal", "conflicting")
 RULES = ("fused", "mean", "witnesses")
@@ -91,6 +94,7 @@ def main() -> None:
         figures=figures,
         rows={"accuracy": found, "differences": differences},
     )
+    draw(differences, FIGURE)
     print_figures(figures)
 
 
@@ -186,6 +190,35 @@ def figures_of(found: Accuracies) -> tuple[dict[str, Figure], dict[str, Any]]:
         for method, count in counts.items():
             figures[f"better_than_both/{condition}/{method}"] = Figure(float(count), "sets", n=len(found))
     return figures, differences
+
+
+def draw(differences: Mapping[str, Any], path: Path) -> None:
+    """Of the variants, the differences to N1 with their intervals, set by set; normal views and conflicting ones."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib.figure import Figure as Canvas
+
+    rows = [f"{name}/fused" for name in VARIANTS if name != "n1"] + [
+        f"{n}/{rule}" for n in ("n1", "n2") for rule in SHOWN
+    ]
+    canvas = Canvas(figsize=(8.4, 0.36 * len(rows) + 1.2), layout="constrained")
+    for axes, condition in zip(canvas.subplots(1, 2, sharey=True), CONDITIONS, strict=True):
+        axes.axvline(0, color="C7", linewidth=1)
+        for offset, name in enumerate(SETS):
+            for place, row in enumerate(reversed(rows)):
+                one = {k: 100 * v for k, v in differences[f"{name}/{condition}/{row}"]["minus_n1"].items()}
+                height = place + 0.27 - 0.18 * offset
+                axes.plot([one["low"], one["high"]], [height, height], color=f"C{offset}", linewidth=1.2)
+                label = name if not place else None
+                axes.plot(one["mean"], height, "o", color=f"C{offset}", markersize=3.5, label=label)
+        axes.set_yticks(range(len(rows)), [row.replace("/fused", "").replace("/", ", ") for row in reversed(rows)])
+        axes.set_title(f"{condition} views")
+        axes.set_xlabel("points over N1, 95 % interval over splits")
+        axes.grid(axis="x", alpha=0.3)
+    canvas.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=len(SETS))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    canvas.savefig(path, dpi=120)
 
 
 if __name__ == "__main__":
