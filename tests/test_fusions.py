@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from mrpnkit import MRPN, Classification, Objective, Sequences
 from mrpnkit.errors import InputError
 from mrpnkit.fusions import FUSIONS, GMU, LMF, MBT, TFN, TMC, FiLM, Late, MulT, Multiplicative, Sum, Weighted, Witnesses
+from mrpnkit.fusions.cross_modal import CrossLayer
 from mrpnkit.fusions.witnesses import judged
 from mrpnkit.mrpn import Fused
 from tests.numpy_reference import Reference
@@ -389,15 +390,36 @@ def test_bottleneck_attention_by_its_definition() -> None:
         np.testing.assert_allclose(scores.detach().numpy(), expected, rtol=1e-5, atol=1e-5)
 
 
-def test_cross_modal_attention_reads_the_other_branch_step_by_step() -> None:
-    """A head with one source: attention of torch over the source's valid tokens alone, without padding or masks."""
-    widths, steps = [3, 2], [4, 5]
-    fusion = built(MulT, widths, sequences=steps, width=4, heads=2, layers=1)
+def crossing(layer: CrossLayer, place: int, width: int, heads: int) -> nn.ModuleDict:
+    """The parameters of one of a layer's sources in the modules of torch."""
+    parts = nn.ModuleDict(
+        {
+            "of_target": nn.LayerNorm(width),
+            "of_source": nn.LayerNorm(width),
+            "of_sum": nn.LayerNorm(width),
+            "attention": nn.MultiheadAttention(width, heads, batch_first=True),
+            "inner": nn.Linear(width, 4 * width),
+            "outer": nn.Linear(4 * width, width),
+        }
+    ).double()
+    with torch.no_grad():
+        for name, part in parts.items():
+            stacked = dict(getattr(layer, name).named_parameters())
+            for key, parameter in part.named_parameters():
+                parameter.copy_(stacked[key.replace(".", "_")][place])
+    return parts
+
+
+@pytest.mark.parametrize("alike", [True, False])
+def test_cross_modal_attention_reads_the_other_branches_step_by_step(alike: bool) -> None:
+    """Two sources of each branch: torch's attention over the valid tokens alone, without padding or masks."""
+    widths, steps, heads = [3, 2, 3], [4, 5, 2], 2
+    fusion = built(MulT, widths, sequences=steps, width=4, heads=heads, layers=2)
     features, _ = data(widths, complete=True)
-    lengths = [[2, 0, 3, 1, 3, 1], [1, 2, 2, 0, 1, 1]]
+    lengths = [[2, 0, 3, 1, 3, 1], [1, 2, 3 if alike else 2, 0, 1, 1], [0, 3, 1, 1, 2, 2]]
     sequences = [ragged(n, e, seed=m) for m, (n, e) in enumerate(zip(lengths, steps, strict=True))]
     sequences = [Sequences(s.steps.double(), s.lengths) for s in sequences]
-    masks: list[Tensor | None] = [None, torch.tensor([True, True, True, True, False, True])]
+    masks: list[Tensor | None] = [None, torch.tensor([True, True, True, True, False, True]), None]
     features[1][4] = 0
     sequences[1] = Sequences.of([s if i != 4 else s[:0] for i, s in enumerate(sequences[1].unbind())])
     whole = fusion(features, masks, sequences)["y"]
@@ -405,24 +427,44 @@ def test_cross_modal_attention_reads_the_other_branch_step_by_step() -> None:
     for i in range(SIZE):
         own = []
         grids = []
-        for m in range(2):
+        for m in range(3):
             alone = Sequences.of([sequences[m].unbind()[i]])
             tokens = fusion.tokens[m](features[m][i : i + 1], None, alone)
             grids.append(tokens.values[:, tokens.valid[0]])
-        for m in range(2):
+        for m in range(3):
             if not there(masks, m, i):
-                own.append(torch.zeros(1, 4).double())
+                own.append(torch.zeros(1, 8).double())
                 continue
-            cross, memory = fusion.crossings[m][0], fusion.memories[m]
-            z = grids[m]
-            if there(masks, 1 - m, i):
-                x = cross.norms[0][1](grids[1 - m])
-                z = z + cross.attentions[0](cross.norms[0][0](z), x, x, need_weights=False)[0]
-            z = z + cross.perceptrons[0](cross.norms[0][2](z))
-            own.append(memory(z)[:, 0])
+            seen = []
+            for place, source in enumerate(n for n in range(3) if n != m):
+                z = grids[m]
+                for layer in fusion.crossings[m].layers:
+                    cross = crossing(layer, place, 4, heads)
+                    if there(masks, source, i):
+                        x = cross["of_source"](grids[source])
+                        z = z + cross["attention"](cross["of_target"](z), x, x, need_weights=False)[0]
+                    z = z + cross["outer"](nn.functional.gelu(cross["inner"](cross["of_sum"](z))))
+                seen.append(z)
+            own.append(fusion.memories[m](torch.cat(seen, dim=2))[:, 0])
         firsts.append(torch.cat(own, dim=1))
     expected = fusion.scoring["y"](torch.cat(firsts))
     torch.testing.assert_close(whole, expected)
+
+
+def test_sources_are_drawn_as_torch_draws_theirs() -> None:
+    torch.manual_seed(0)
+    layer = CrossLayer(64, sources=50, heads=4, feedforward=256, dropout=0.0)
+    attention, dense = nn.MultiheadAttention(64, 4), nn.Linear(64, 256)
+    for stacked, one in (
+        (layer.attention.in_proj_weight, attention.in_proj_weight),
+        (layer.attention.out_proj_weight, attention.out_proj.weight),
+        (layer.inner.weight, dense.weight),
+    ):
+        values = torch.as_tensor(stacked).detach()
+        assert values.abs().max() == pytest.approx(float(one.detach().abs().max()), rel=0.01)  # of a uniform distribution
+        assert values.std() == pytest.approx(float(one.detach().std()), rel=0.03)
+        assert not torch.equal(values[0], values[1])
+    assert not torch.as_tensor(layer.attention.in_proj_bias).detach().any()
 
 
 @pytest.mark.parametrize("network", ["n0", "n1", "n2"])

@@ -4,49 +4,17 @@ Letters: B batch, N branches, T steps of the longest sample, W width of a token,
 """
 
 from collections.abc import Mapping, Sequence
-from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from mrpnkit.arguments import check_counts
 from mrpnkit.feature_norm import Present
+from mrpnkit.fusions.cross_modal import CrossModal
 from mrpnkit.fusions.presence import check_branches, check_dropout, kept, scorings
 from mrpnkit.fusions.registry import FUSIONS
-from mrpnkit.fusions.tokens import Grid, attendable, check_heads, encoder_layer, grids_of_branches, tokens_of_branches
+from mrpnkit.fusions.tokens import attendable, check_heads, encoder_layer, grids_of_branches, tokens_of_branches
 from mrpnkit.sequences import Sequences
-
-
-class CrossModal(nn.Module):
-    """Layers in which the tokens of one branch look at those of another.
-
-    Each is z ← z + Attention(LayerNorm(z), LayerNorm(x), LayerNorm(x)), z ← z + MLP(LayerNorm(z)); x are always the
-    other branch's tokens as they came, as MulT has it.
-    """
-
-    def __init__(self, width: int, *, layers: int, heads: int, feedforward: int, dropout: float) -> None:
-        super().__init__()
-        self.norms = nn.ModuleList(nn.ModuleList(nn.LayerNorm(width) for _ in range(3)) for _ in range(layers))
-        self.attentions = nn.ModuleList(
-            nn.MultiheadAttention(width, heads, dropout, batch_first=True) for _ in range(layers)
-        )
-        self.perceptrons = nn.ModuleList(
-            nn.Sequential(nn.Linear(width, feedforward), nn.GELU(), nn.Dropout(dropout), nn.Linear(feedforward, width))
-            for _ in range(layers)
-        )
-        self.dropout = nn.Dropout(dropout)
-
-    def forward(self, target: Tensor, source: Grid) -> Tensor:
-        """Tokens (B, 1 + T, W) that look, and those that are looked at → (B, 1 + T, W)."""
-        hidden, there = attendable(source.valid), source.valid.any(dim=1)
-        z = target
-        for norms, attention, perceptron in zip(self.norms, self.attentions, self.perceptrons, strict=True):
-            of_target, of_source, of_sum = cast(nn.ModuleList, norms)
-            x = of_source(source.values)
-            seen, _ = attention(of_target(z), x, x, key_padding_mask=hidden, need_weights=False)
-            z = z + kept(self.dropout(seen), there)  # a branch that a sample lacks tells nothing
-            z = z + self.dropout(perceptron(of_sum(z)))
-        return z
 
 
 @FUSIONS.register("mult", paper="arXiv:1906.00295")
@@ -54,7 +22,7 @@ class MulT(nn.Module):
     """Every branch looks at every other with cross-modal attention, step by step and without alignment.
 
     Multimodal Transformer of Tsai et al. (2019), arXiv:1906.00295. For each branch m: its tokens (see
-    :class:`mrpnkit.fusions.tokens.Tokens`) pass a :class:`CrossModal` stack for each other branch; the results stand
+    :class:`mrpnkit.fusions.tokens.Tokens`) pass a stack of cross-modal layers for each other branch; the results stand
     side by side, (N − 1) · W wide, pass a self-attention layer, and the first token is read. The N first tokens are
     concatenated, and a Scoring for each target reads them. The paper reads the last step and has a convolution where
     :class:`Tokens` has a Dense: here that is the extractor's business. Cost grows with N².
@@ -97,9 +65,8 @@ class MulT(nn.Module):
         places = range(len(features))
         self.tokens = tokens_of_branches(features, sequences, width)
         self.crossings = nn.ModuleList(
-            nn.ModuleList(
-                CrossModal(width, layers=layers, heads=heads, feedforward=4 * width, dropout=dropout)
-                for _ in places[1:]
+            CrossModal(
+                width, sources=len(features) - 1, layers=layers, heads=heads, feedforward=4 * width, dropout=dropout
             )
             for _ in places
         )
@@ -114,9 +81,7 @@ class MulT(nn.Module):
         grids = grids_of_branches(self.tokens, features, present, sequences)
         firsts = []
         for place, grid in enumerate(grids):
-            sources = grids[:place] + grids[place + 1 :]
-            crossings = cast(nn.ModuleList, self.crossings[place])
-            seen = torch.cat([cross(grid.values, other) for cross, other in zip(crossings, sources, strict=True)], 2)
+            seen = torch.cat(self.crossings[place](grid.values, grids[:place] + grids[place + 1 :]), dim=2)
             memory = self.memories[place](seen, src_key_padding_mask=attendable(grid.valid))
             firsts.append(kept(memory[:, 0], present[place]))
         joint = torch.cat(firsts, dim=1)
