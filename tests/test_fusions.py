@@ -461,7 +461,7 @@ def test_sources_are_drawn_as_torch_draws_theirs() -> None:
         (layer.inner.weight, dense.weight),
     ):
         values = torch.as_tensor(stacked).detach()
-        assert values.abs().max() == pytest.approx(float(one.detach().abs().max()), rel=0.01)  # of a uniform distribution
+        assert values.abs().max() == pytest.approx(float(one.detach().abs().max()), rel=0.01)
         assert values.std() == pytest.approx(float(one.detach().std()), rel=0.03)
         assert not torch.equal(values[0], values[1])
     assert not torch.as_tensor(layer.attention.in_proj_bias).detach().any()
