@@ -13,7 +13,7 @@ Letters: B batch, D features of a branch, N branches, C scores of a target.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, NamedTuple, Protocol, cast
+from typing import Literal, NamedTuple, cast
 
 import torch
 from jaxtyping import Float
@@ -126,10 +126,6 @@ class FusionComponent(nn.Module):
         """N tensors (B, D_m) and N masks (B,) or None → for each target its fused scores (B, C)."""
         g = self.joint(features, present)
         return {target: scoring(g) for target, scoring in self.scoring.items()}
-
-
-class _HasWidth(Protocol):
-    out_features: int
 
 
 class Branch(nn.Module):

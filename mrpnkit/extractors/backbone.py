@@ -195,8 +195,8 @@ def precise(precision: Precision, device: torch.device) -> AbstractContextManage
 def suited_precision(device: torch.device | str | None = None) -> Precision:
     """``"bfloat16"`` where the device computes in it, else ``"float32"``.
 
-    A processor without such instructions imitates them: convolutions then take more than ten times as long as in
-    float32 (measured on one with AVX2).
+    A processor without such instructions, as one with no more than AVX2, imitates them: convolutions then take many
+    times as long as in float32.
 
     Args:
         device: by default a CUDA device where there is one, else the processor.

@@ -52,15 +52,12 @@ def fer2013(
 
     from examples.aver.pretrain.fer2013 import FaceRecipe, small_faces, train_faces
     from examples.aver.pretrain.outcomes import conclude_faces
-    from mrpnkit.extractors import suited_precision
 
     recipe = FaceRecipe()
     recipe = replace(
         recipe,
         cycles=_cycles(sizes) if sizes else recipe.cycles,
-        training=replace(
-            recipe.training, seed=seed, precision=suited_precision(device) if precision == "auto" else precision
-        ),
+        training=replace(recipe.training, seed=seed, precision=_computed_in(precision, device)),
     )
     if small:
         recipe = small_faces(recipe)
@@ -93,7 +90,6 @@ def speakers(
 
     from examples.aver.pretrain.outcomes import conclude_speakers
     from examples.aver.pretrain.speakers import SpeakerRecipe, train_speakers
-    from mrpnkit.extractors import suited_precision
 
     recipe = SpeakerRecipe()
     recipe = replace(
@@ -105,11 +101,17 @@ def speakers(
         training=replace(
             recipe.training,
             seed=seed,
-            precision=suited_precision(device) if precision == "auto" else precision,
+            precision=_computed_in(precision, device),
             batch_size=16 if small else recipe.training.batch_size,
         ),
     )
     conclude_speakers(train_speakers(data, out, recipe, device=device, most=400 if small else None), out, result)
+
+
+def _computed_in(precision: Literal["auto", "bfloat16", "float32"], device: str) -> Literal["bfloat16", "float32"]:
+    from mrpnkit.extractors import suited_precision
+
+    return suited_precision(device) if precision == "auto" else precision
 
 
 def _cycles(text: str) -> tuple[tuple[tuple[int, int], ...], ...]:
