@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mrpnkit.config import AdaptationConfig, Config
-from mrpnkit.data import Corpus, Fold
-from mrpnkit.data.adaptation import Adaptation, values_of
+from mrpnkit.data import Corpus, Fold, Modality
+from mrpnkit.data.adaptation import Adaptation, step_shape, values_of
 from mrpnkit.data.audit import Finding
 from mrpnkit.errors import InputError, Problem
 from mrpnkit.wording import nearest
@@ -60,6 +60,20 @@ def adaptation_problems(config: Config, corpus: Corpus) -> list[Problem]:
     return problems
 
 
+def as_networks_read(config: Config, corpus: Corpus) -> Corpus:
+    """The same samples without steps, of the type and width of those that are adapted: to build a network from."""
+    chosen = config.adaptation
+    if chosen is None:
+        return corpus
+    modalities = dict(corpus.modalities)
+    for name in adapted_modalities(config):
+        if name in modalities:
+            old = modalities[name]
+            shape = step_shape(old.steps.shape[1:], with_population=chosen.with_population)
+            modalities[name] = Modality(np.empty((0, *shape), np.float32), np.zeros_like(old.lengths), old.rate)
+    return Corpus(corpus.ids, modalities, corpus.targets, classes=corpus.classes)
+
+
 def build_adaptation(config: Config, corpus: Corpus, fold: Fold) -> FoldAdaptation | None:
     """The statistics of a fold; None where the configuration adapts nothing. The same input gives the same bits.
 
@@ -77,6 +91,7 @@ def build_adaptation(config: Config, corpus: Corpus, fold: Fold) -> FoldAdaptati
         modalities=names,
         condition=chosen.condition_of,
         strength=chosen.strength,
+        with_population=chosen.with_population,
     )
     lacking = [name for name in names if name not in adaptation.population.get(chosen.condition_value, {})]
     if lacking:

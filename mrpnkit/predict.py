@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mrpnkit.adapted import DataGroups, adapted, column_of, fold_adaptation, groups_in, owners_of
 from mrpnkit.build import build_loader, build_model, build_objective
+from mrpnkit.build_adaptation import as_networks_read
 from mrpnkit.build_targets import Scale
 from mrpnkit.config import Config
 from mrpnkit.data import Corpus, Modality
@@ -162,6 +163,12 @@ class Predictor:
 
         ``group`` is the enrolled group that all samples are of.
         """
+        nothing = [name for name, values in modalities.items() if values is None]
+        if nothing:
+            raise InputError(
+                f"Predictor.arrays was given None for {nothing[0]!r}; leave out a modality that no sample has, "
+                "and give a sample that lacks one an array of length 0."
+            )
         count = len(next(iter(modalities.values()), ()))
         if not count:
             raise InputError("Predictor.arrays was given no samples; expected an array or a list for each modality.")
@@ -188,7 +195,7 @@ def trained_model(run: Run, number: int, like: Corpus | None = None) -> MRPN:
     """
     if number not in run.finished():
         raise RunError(f"{run.folder} has no finished fold {number}; it has {sorted(run.finished())}.")
-    model: MRPN = build_model(run.config, like if like is not None else run.corpus_like())
+    model: MRPN = build_model(run.config, as_networks_read(run.config, like if like is not None else run.corpus_like()))
     folder = run.fold_folder(number)
     best = run.config.training.keep == "best" and (folder / BEST).is_file()
     load_weights(folder / (BEST if best else LAST), model)

@@ -110,12 +110,26 @@ def worded(error: Mapping[str, Any], given: Any) -> str:
         choices = re.findall("'([^']*)'", error["ctx"]["expected"])
         near = nearest(given, choices) if isinstance(given, str) else "."
         return f"expected {error['ctx']['expected']}, got {shown(given)}{near}"
+    if error["type"] == "unexpected_keyword_argument":
+        return "there is no such key in this table."
     text = TYPES.get(error["type"], error["msg"])
     for pattern, words in _LIMITS.items():
         text = re.sub(pattern, words, text)
     for start in ("Input should be a valid ", "Input should be ", "Value error, "):
         text = text.removeprefix(start)
     return f"expected {text}, got {shown(given)}."
+
+
+def unread(error: Exception) -> str:
+    """Why numpy cannot read a file, in words that do not invite to unpickle what is in it; without a full stop.
+
+    >>> unread(ValueError("This file contains pickled (object) data. If you trust the file ... allow_pickle=True"))
+    'it is no array of numbers: another kind of file, or Python objects, which are never loaded'
+    """
+    text = str(error).rstrip(".")
+    if "pickle" in text:
+        return "it is no array of numbers: another kind of file, or Python objects, which are never loaded"
+    return text or type(error).__name__
 
 
 def plain_problems(value: Any, path: str = "") -> list[Problem]:

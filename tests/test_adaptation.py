@@ -124,6 +124,41 @@ def test_stored_and_read_back(tmp_path: Path) -> None:
         Adaptation.load(tmp_path / "other.npz")
 
 
+def test_the_population_stands_beside() -> None:
+    """Twice as wide: first as without the option, then (x − m) / s of the population; stored and read back too."""
+    corpus = people()
+    plain = Adaptation.fit(corpus, "actor", strength=3.0)
+    both = Adaptation.fit(corpus, "actor", strength=3.0, with_population=True)
+    mean, scale = plain.statistics("nobody", "audio")
+    row = int(rows_of(corpus, "p3")[0])
+    x = np.asarray(corpus.read("audio", row), dtype=np.float64)
+    expected = np.concatenate([plain.normalise("p3", "audio", x), (x - mean) / scale], axis=1)
+    np.testing.assert_allclose(both.normalise("p3", "audio", x), expected, rtol=1e-5)
+    np.testing.assert_array_equal(both.normalise("", "audio", x), np.tile(plain.normalise("", "audio", x), 2))
+    for adapted in (
+        both.apply(corpus, "actor"),
+        both.of_population().with_enrolled(Enrolment()).apply(corpus, "actor"),
+    ):
+        assert adapted.features("audio") == 2 * corpus.features("audio")
+    np.testing.assert_allclose(both.apply(corpus, "actor").read("audio", row), expected, rtol=1e-5)
+
+
+def test_the_population_stands_beside_on_disk_and_in_pictures(tmp_path: Path) -> None:
+    pictures = np.random.default_rng(0).normal(size=(12, 3, 4, 5)) + np.repeat(np.arange(4.0), 3)[:, None, None, None]
+    corpus = Corpus.from_arrays(
+        {"face": list(pictures[:, None])}, {"y": [0, 1] * 6}, groups={"who": list("aaabbbcccddd")}
+    )
+    fitted = Adaptation.fit(corpus, "who", with_population=True)
+    read = Adaptation.load(fitted.save(tmp_path / "people.npz")).apply(corpus, "who")
+    plain = Adaptation.fit(corpus, "who")
+    assert read.modalities["face"].steps.shape == (12, 6, 4, 5)
+    np.testing.assert_allclose(
+        read.modalities["face"].steps[:, :3], plain.apply(corpus, "who").modalities["face"].steps
+    )
+    of_population = plain.of_population().apply(corpus, "who").modalities["face"].steps
+    np.testing.assert_allclose(read.modalities["face"].steps[:, 3:], of_population, rtol=1e-6)
+
+
 def test_a_window_chooses_which_steps_are_measured() -> None:
     corpus = people()
     first = Adaptation.fit(corpus, "actor", window=FirstStep()).groups["p0"]["audio"]
@@ -172,7 +207,7 @@ def test_what_cannot_be_is_said() -> None:
         ("groups/0/face/spread", np.zeros(3), r"has shape \(3,\)"),
         ("groups/0/face/samples", np.array(0), "no number of samples"),
         ("groups/0/face/samples", np.array([1]), "no number of samples"),
-        ("groups/0/face/mean", np.array([{}, {}], dtype=object), "allow_pickle"),
+        ("groups/0/face/mean", np.array([{}, {}], dtype=object), "Python objects, which are never loaded"),
         ("groups", np.array(["anna", "anna"]), "a name stands twice"),
         ("condition_of_group", np.array([], dtype=np.str_), "0 conditions of 1 groups"),
         ("modalities", np.array([], dtype=np.str_), "at least one sample"),

@@ -213,6 +213,33 @@ def test_a_fold_that_an_ablation_trains_is_the_same(place: Path, tmp_path: Path)
     assert ours["adaptation"] == theirs["adaptation"]
 
 
+def test_both_normalisations_by_the_formulas(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With ``with_population`` a network reads both; training, check, evaluation and prediction agree with NumPy."""
+    toml = workplace(tmp_path, f"{ADAPTED}with_population = true\n")
+    code, _, err = call(capsys, "check", toml)
+    assert code == 0, err
+    assert call(capsys, "train", toml, "--out", tmp_path / "run", "--cpu", "--set", "folds.only=[1]")[0] == 0
+    run, corpus = Run.open(tmp_path / "run"), people()
+    fold, actors = build_folds(run.config, corpus)[0], corpus.groups["actor"]
+    own = {actor: np.flatnonzero(actors == actor) for actor in fold.test_groups}
+    ours, general = by_hand(corpus, fold.train, own), by_hand(corpus, fold.train, {})
+    unknown = {name: [general[name][row] for row in fold.test] for name in ours}
+    tested = {
+        name: [np.concatenate([ours[name][row], unknown[name][place]], axis=1) for place, row in enumerate(fold.test)]
+        for name in ours
+    }
+    assert cast(Branch, trained_model(run, 1).branches["face"]).extractor.in_features == 8
+    with np.load(run.fold_folder(1) / "test.npz") as stored:
+        order = np.argsort(stored["rows"])
+        np.testing.assert_allclose(stored["scores/fused/emotion"][order], fused(run, 1, tested), rtol=1e-4, atol=1e-4)
+    nobody = {name: [np.concatenate([piece, piece], axis=1) for piece in pieces] for name, pieces in unknown.items()}
+    found = Predictor.open(tmp_path / "run").arrays(
+        {name: [corpus.read(name, int(row)) for row in fold.test] for name in corpus.modalities}
+    )
+    expected = torch.softmax(torch.from_numpy(fused(run, 1, nobody)), dim=1).numpy()
+    np.testing.assert_allclose(found.probabilities["fused"]["emotion"], expected, atol=1e-4)
+
+
 # Enrolling and predicting
 
 

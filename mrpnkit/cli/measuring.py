@@ -41,7 +41,7 @@ def check(
     from accelerate.utils import set_seed
 
     from mrpnkit.build import build_corpus, build_folds, build_model, build_objective, build_optimizer, build_scheduler
-    from mrpnkit.build_adaptation import adaptation_findings
+    from mrpnkit.build_adaptation import adaptation_findings, as_networks_read
     from mrpnkit.cli.tables import cost_lines, parts_table
     from mrpnkit.cost import check_lengths, example_batch, parts_of, step_cost, usual_lengths
     from mrpnkit.data.audit import audit
@@ -52,7 +52,8 @@ def check(
     corpus = build_corpus(chosen, base)
     folds = build_folds(chosen, corpus)
     set_seed(chosen.training.seed)
-    model, objective = build_model(chosen, corpus), build_objective(chosen, corpus)
+    read = as_networks_read(chosen, corpus)
+    model, objective = build_model(chosen, read), build_objective(chosen, corpus)
     check_lengths(model, asked)
     screen = console()
     screen.print(f"{config} is valid: {corpus}", markup=False, soft_wrap=True)
@@ -67,7 +68,7 @@ def check(
     build_scheduler(chosen, build_optimizer(chosen, model), steps * chosen.training.epochs)
     size = batch_size or max(2, chosen.training.batch_size)
     used = {**usual_lengths(corpus, model.branches), **asked}
-    inputs = example_batch(corpus, {name: used[name] for name in model.branches}, size)
+    inputs = example_batch(read, {name: used[name] for name in model.branches}, size)
     screen.print(parts_table(parts_of(model, inputs)))
     if torch.cuda.is_available():
         model = model.cuda()

@@ -35,6 +35,10 @@ class AdaptationConfig(Table):
     strength: Weight = Field(
         default=10.0, description="How many samples the population's variance counts for beside a group's own."
     )
+    with_population: bool = Field(
+        default=False,
+        description="Whether each step holds twice as many numbers: as its group normalises it, and as the population.",
+    )
 
     @property
     def condition_of(self) -> str | None:

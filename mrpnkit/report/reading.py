@@ -15,6 +15,7 @@ from mrpnkit.errors import InputError, MrpnkitError, RunError
 from mrpnkit.mrpn import FUSED
 from mrpnkit.runs import SCORES, Run
 from mrpnkit.targets import Target
+from mrpnkit.wording import unread
 
 JUDGED = ("classification", "ordinal")
 """Kinds of targets whose answers are classes, so that heads can be compared sample by sample."""
@@ -103,4 +104,4 @@ def _arrays(path: Path) -> dict[str, NDArray[Any]]:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
     except (OSError, ValueError, EOFError) as error:
-        raise RunError(f"{path} cannot be read: {error}. Train the fold anew to report it.") from error
+        raise RunError(f"{path} cannot be read: {unread(error)}. Train the fold anew to report it.") from error

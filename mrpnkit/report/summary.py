@@ -175,9 +175,10 @@ def _adaptation(chosen: Mapping[str, Any]) -> str:
     what = ", ".join(chosen["modalities"]) if chosen["modalities"] else "all branches"
     of = f" that are {chosen['condition']}" if chosen["condition"] is not None else ""
     number = chosen["enrol"]
+    both = "; the population's normalisation stands beside" if chosen.get("with_population") else ""
     return (
         f"{what} by groups of {chosen['column']!r}; those who are tested are enrolled from {number} of their own "
-        f"unlabelled samples{of}"
+        f"unlabelled samples{of}{both}"
     )
 
 

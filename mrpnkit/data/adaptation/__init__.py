@@ -11,6 +11,6 @@ for the first time, and stand apart.
 from mrpnkit.data.adaptation.enrolment import EnrolledGroup, Enrolment
 from mrpnkit.data.adaptation.fitting import values_of
 from mrpnkit.data.adaptation.moments import Moments, Population
-from mrpnkit.data.adaptation.normalisation import Adaptation, Steps
+from mrpnkit.data.adaptation.normalisation import Adaptation, Steps, step_shape
 
-__all__ = ["Adaptation", "EnrolledGroup", "Enrolment", "Moments", "Population", "Steps", "values_of"]
+__all__ = ["Adaptation", "EnrolledGroup", "Enrolment", "Moments", "Population", "Steps", "step_shape", "values_of"]

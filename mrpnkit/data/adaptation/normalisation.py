@@ -34,10 +34,14 @@ class Adaptation:
     So a group without samples is normalised as the population is, and one with many by its own values. Made by
     :meth:`fit`; groups are added by :meth:`enrol` and :meth:`with_enrolled`; :meth:`apply` normalises a corpus.
 
+    What is the group's own is gone from such steps, also where it would tell something. With ``with_population`` a
+    normalised step is [(x − m_g) / s_g; (x − m) / s], twice as wide along its first axis, and a network sees both.
+
     Args:
         population: by condition, ``""`` for all samples, and then by modality.
         groups: by name, then by modality.
         strength: k, in samples.
+        with_population: whether the step as the population normalises it stands beside.
     """
 
     def __init__(
@@ -46,12 +50,13 @@ class Adaptation:
         groups: Mapping[str, Mapping[str, Moments]] | None = None,
         *,
         strength: float = 10.0,
+        with_population: bool = False,
     ) -> None:
         if "" not in population or not strength >= 0:
             raise InputError("Adaptation needs the population of all samples, named '', and a strength of 0 or more.")
         self.population = {condition: dict(found) for condition, found in population.items()}
         self.groups = {name: dict(found) for name, found in (groups or {}).items()}
-        self.strength = strength
+        self.strength, self.with_population = strength, with_population
 
     @classmethod
     def fit(
@@ -64,6 +69,7 @@ class Adaptation:
         condition: str | None = None,
         window: Slicing | None = None,
         strength: float = 10.0,
+        with_population: bool = False,
     ) -> "Adaptation":
         """Statistics of the groups of a training part, and of the population that they are drawn from.
 
@@ -76,12 +82,13 @@ class Adaptation:
                 so that a group may be enrolled from samples of one condition, such as neutral speech.
             window: which steps of a sample count, where it draws nothing at random; by default all.
             strength: k of the variance, in samples.
+            with_population: whether the step as the population normalises it stands beside.
 
         Raises:
             InputError: no such column, modality or condition; fewer than two groups.
         """
         found = fitted(corpus, column, rows, modalities=modalities, condition=condition, window=window)
-        return cls(found.population, found.groups, strength=strength)
+        return cls(found.population, found.groups, strength=strength, with_population=with_population)
 
     @property
     def modalities(self) -> list[str]:
@@ -117,7 +124,11 @@ class Adaptation:
 
     def of_population(self) -> "Adaptation":
         """The same adaptation without any group: everybody is normalised as the population."""
-        return Adaptation(self.population, strength=self.strength)
+        return self._of({})
+
+    def step_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
+        """The shape of a normalised step, from that of a step as it is."""
+        return step_shape(shape, with_population=self.with_population)
 
     def statistics(self, group: str, modality: str) -> tuple[Vector, Vector]:
         """m_g and s_g (D,); those of the population for a group that is not known."""
@@ -135,8 +146,8 @@ class Adaptation:
         return mean, scale
 
     def normalise(self, group: str, modality: str, steps: NDArray[np.generic]) -> Steps:
-        """Steps (T, ...) of a group, normalised; float32."""
-        return _normalised(modality, steps, *self.statistics(group, modality))
+        """Steps (T, ...) of a group, normalised; float32, and with the population's beside (T, 2 ·, ...)."""
+        return self._read(modality, steps, self.statistics(group, modality))
 
     def apply(self, corpus: Corpus, column: str) -> Corpus:
         """The corpus in memory with the adapted modalities normalised, each sample by its group; the rest as it is.
@@ -167,20 +178,22 @@ class Adaptation:
             if name not in corpus.modalities:
                 continue
             modality = corpus.modalities[name]
-            steps = np.empty(modality.steps.shape, dtype=np.float32)
+            steps = np.empty((len(modality.steps), *self.step_shape(modality.steps.shape[1:])), dtype=np.float32)
             known = {owner: self.statistics(owner, name) for owner in dict.fromkeys(owners)}
             ends = np.cumsum(modality.lengths)
             for row, owner in enumerate(owners):
                 part = slice(int(ends[row] - modality.lengths[row]), int(ends[row]))
-                steps[part] = _normalised(name, modality.steps[part], *known[owner])
+                steps[part] = self._read(name, modality.steps[part], known[owner])
             found[name] = Modality(steps, modality.lengths, modality.rate)
         groups = {name: values.tolist() for name, values in corpus.groups.items()}
-        about = {**corpus.about, "adapted": {"modalities": self.modalities, "strength": self.strength}}
+        settings = {"modalities": self.modalities, "strength": self.strength, "with_population": self.with_population}
+        about = {**corpus.about, "adapted": settings}
         return Corpus(corpus.ids, found, corpus.targets, classes=corpus.classes, groups=groups, about=about)
 
     def save(self, path: str | Path) -> Path:
         """Writes everything as ``.npz`` of plain numbers, whole or not at all. Returns the path."""
         content = {"strength": np.array(self.strength), "modalities": np.asarray(self.modalities, dtype=np.str_)}
+        content["with_population"] = np.array(self.with_population)
         content |= pack("conditions", self.population) | pack("groups", self.groups)
         return write_archive(path, Archive("adaptation", content))
 
@@ -196,7 +209,8 @@ class Adaptation:
             names = [str(name) for name in content["modalities"].tolist()]
             population = unpack(content, "conditions", Population, names)
             groups = unpack(content, "groups", Moments, names)
-            return cls(population, groups, strength=float(content["strength"]))
+            both = bool(content["with_population"])
+            return cls(population, groups, strength=float(content["strength"]), with_population=both)
 
         return read_archive(path, "adaptation", make)
 
@@ -217,7 +231,20 @@ class Adaptation:
             found[name] = own._replace(
                 mean=own.mean - special.mean + general.mean, variance=own.variance * np.clip(scale, 0.01, 100.0)
             )
-        return Adaptation(self.population, {**self.groups, group: found}, strength=self.strength)
+        return self._of({**self.groups, group: found})
+
+    def _of(self, groups: Mapping[str, Mapping[str, Moments]]) -> "Adaptation":
+        """The same population and settings with these groups."""
+        return Adaptation(self.population, groups, strength=self.strength, with_population=self.with_population)
+
+    def _read(self, modality: str, steps: NDArray[np.generic], of_group: tuple[Vector, Vector]) -> Steps:
+        own = _normalised(modality, steps, *of_group)
+        if not self.with_population:
+            return own
+        general = self._population(modality, "")
+        scale = np.sqrt(np.maximum(general.variance, LEAST))
+        both = np.stack([own, _normalised(modality, steps, general.mean, scale)], axis=1)
+        return both.reshape(len(steps), *self.step_shape(steps.shape[1:]))
 
     def _population(self, modality: str, condition: str) -> Population:
         known = self.population[condition]
@@ -228,6 +255,17 @@ class Adaptation:
                 f"{', '.join(known)}."
             )
         return known[modality]
+
+
+def step_shape(shape: Sequence[int], *, with_population: bool) -> tuple[int, ...]:
+    """The shape of a normalised step: twice as many numbers along the first axis where the population stands beside.
+
+    >>> step_shape((3, 8), with_population=True), step_shape((), with_population=True)
+    ((6, 8), (2,))
+    """
+    if not with_population:
+        return tuple(shape)
+    return (2 * shape[0], *shape[1:]) if shape else (2,)
 
 
 def _normalised(modality: str, steps: NDArray[np.generic], mean: Vector, scale: Vector) -> Steps:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from mrpnkit.data.adaptation.moments import Moments, Population
 from mrpnkit.errors import CorpusError, InputError
+from mrpnkit.wording import unread
 
 FORMAT = 1
 Arrays = Mapping[str, NDArray[Any]]
@@ -89,7 +90,7 @@ def read_archive(path: str | Path, kind: str, make: Callable[[Arrays], Made]) ->
     except (CorpusError, InputError) as error:
         raise CorpusError(f"{path} holds no {kind}: {str(error).rstrip('.')}.") from error
     except (OSError, ValueError, LookupError, TypeError, AttributeError, EOFError) as error:
-        raise CorpusError(f"{path} holds no {kind}: {type(error).__name__}: {error}.") from error
+        raise CorpusError(f"{path} holds no {kind}: {unread(error)}.") from error
     except (zipfile.BadZipFile, zlib.error) as error:
         raise CorpusError(f"{path} holds no {kind}, or is damaged: {error}.") from error
 

@@ -13,6 +13,7 @@ from mrpnkit.data.datasets.named_arrays import Choices, corpus_of_arrays
 from mrpnkit.data.datasets.places import existing_file
 from mrpnkit.data.datasets.registry import DATASETS
 from mrpnkit.errors import CorpusError
+from mrpnkit.wording import unread
 
 
 @DATASETS.register("npz")
@@ -64,7 +65,7 @@ class Npz:
         try:
             archive = np.load(file, allow_pickle=False)
         except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
-            raise CorpusError(f"{self.path} cannot be read as a NumPy archive: {error}") from error
+            raise CorpusError(f"{self.path} cannot be read as a NumPy archive: {unread(error)}.") from error
         if not isinstance(archive, np.lib.npyio.NpzFile):
             raise CorpusError(f"{self.path} is a single array; expected an archive of named arrays (numpy.savez).")
         with archive:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from mrpnkit.data.datasets.options import missing_package
 from mrpnkit.data.datasets.places import check_known, listed
 from mrpnkit.errors import CorpusError
+from mrpnkit.wording import unread
 
 Colour = Literal["rgb", "grey"]
 Size = tuple[int, int]
@@ -39,7 +40,7 @@ def read_array(file: Path, where: str, name: str | None) -> NDArray[Any]:
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         if isinstance(error, CorpusError):
             raise
-        raise CorpusError(f"{where} cannot be read as an array: {error}") from error
+        raise CorpusError(f"{where} cannot be read as an array: {unread(error)}.") from error
 
 
 def read_sound(source: Path | bytes, where: str) -> tuple[NDArray[np.float32], float]:
