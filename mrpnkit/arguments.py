@@ -22,9 +22,12 @@ def checked_steps(part: nn.Module, inputs: Sequences, width: int) -> Tensor:
     if steps.ndim != 2 or steps.shape[1] != width:
         given = f"steps of width {steps.shape[1]}" if steps.ndim == 2 else f"steps of shape {tuple(steps.shape[1:])}"
         raise InputError(
-            f"{type(part).__name__} was given {given}, but was built for steps of width {width}. Build it with "
-            "in_features equal to the width of the steps that it reads"
-            + ("." if steps.ndim == 2 else ", and flatten the steps to vectors before.")
+            f"{type(part).__name__} was given {given}, but was built for steps of width {width}. "
+            + (
+                "What stands before it must return steps of that width, as its out_features says."
+                if steps.ndim == 2
+                else "Choose an extractor that reads such steps, or flatten them to vectors in the data."
+            )
         )
     return steps if steps.is_floating_point() else steps.float()
 

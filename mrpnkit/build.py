@@ -41,6 +41,7 @@ from mrpnkit.data import (
     loader,
 )
 from mrpnkit.errors import ConfigError, DependencyError, MrpnkitError, Problem, RegistryError
+from mrpnkit.fusions.presence import check_kinds
 from mrpnkit.mrpn import MRPN, Branch
 from mrpnkit.objective import Objective
 
@@ -70,8 +71,9 @@ def build_corpus(config: Config, folder: str | Path) -> Corpus:
 def build_folds(config: Config, corpus: Corpus) -> list[Fold]:
     """All folds; which of them are run, ``folds.only`` says. Where ``folds.test`` names groups, that one split.
 
-    Without ``folds.group`` every sample is a group of its own: the folds are random, balanced by ``folds.stratum`` or
-    else by the first target of which a sample has one class, and the log says so.
+    A class that a training part lacks is left to the audit of the split. Without ``folds.group`` every sample is a
+    group of its own: the folds are random, balanced by ``folds.stratum`` or else by the first target of which a sample
+    has one class, and the log says so.
 
     Raises:
         ConfigError, SplitError: columns that are not there, folds that cannot be made.
@@ -83,9 +85,9 @@ def build_folds(config: Config, corpus: Corpus) -> list[Fold]:
     if folds.test is not None and folds.group is not None:
         groups = corpus.groups[folds.group]
         if folds.validation is not None:
-            return [held_out(groups, test=folds.test, validation=folds.validation, labels=labels)]
+            return [held_out(groups, test=folds.test, validation=folds.validation)]
         share, seed = folds.validation_share, folds.seed or 0
-        return [drawn_validation(groups, test=folds.test, share=share, labels=labels, seed=seed)]
+        return [drawn_validation(groups, test=folds.test, share=share, labels=labels, seed=seed, every_class=False)]
     stratum = folds.stratum if folds.stratum is not None else (first if folds.group is None else None)
     strata = (
         None
@@ -98,8 +100,8 @@ def build_folds(config: Config, corpus: Corpus) -> list[Fold]:
             "its column as folds.group; otherwise the test tells too much.",
             "nothing" if stratum is None else repr(stratum),
         )
-        return group_folds(corpus.ids, folds.count, strata=strata, labels=labels, seed=folds.seed or 0)
-    return group_folds(corpus.groups[folds.group], folds.count, strata=strata, labels=labels, seed=folds.seed)
+        return group_folds(corpus.ids, folds.count, strata=strata, seed=folds.seed or 0)
+    return group_folds(corpus.groups[folds.group], folds.count, strata=strata, seed=folds.seed)
 
 
 def build_model(config: Config, corpus: Corpus) -> MRPN:
@@ -117,10 +119,12 @@ def build_model(config: Config, corpus: Corpus) -> MRPN:
             branches[name] = branch
     refuse(problems)
     model = config.model
-    outputs = {name: target.outputs for name, target in build_targets(config, corpus).items()}
+    targets = build_targets(config, corpus)
+    outputs = {name: target.outputs for name, target in targets.items()}
     widths = [branch.out_features for branch in branches.values()]
     facts = {"features": widths, "targets": outputs, "sequences": [b.extractor.out_features for b in branches.values()]}
     fusion = _attempt(problems, "model.fusion", lambda: _part("fusion", model.fusion, **facts))
+    _attempt(problems, "model.fusion", lambda: check_kinds(fusion, {n: t.kind for n, t in targets.items()}))
     refuse(problems)
     built = _attempt(
         problems,

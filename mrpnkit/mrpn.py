@@ -309,8 +309,11 @@ class MRPN(nn.Module):
         normalised, corrected, sequences = {}, {}, {}
         for name, module in self.branches.items():
             branch = cast(Branch, module)
-            sequences[name] = branch.extractor(inputs[name])  # F_m(x_m)
-            f = branch.aggregator(sequences[name])  # (1)
+            try:
+                sequences[name] = branch.extractor(inputs[name])  # F_m(x_m)
+                f = branch.aggregator(sequences[name])  # (1)
+            except InputError as error:
+                raise InputError(f"Branch {name!r}: {error}") from error
             mask = present[name]
             normalised[name] = self.norms[name](f, mask)  # f̂_m of (3)
             if name in self.perceptrons:

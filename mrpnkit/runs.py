@@ -22,6 +22,7 @@ and a state is read as plain tensors and numbers.
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -37,6 +38,8 @@ from mrpnkit.records import read_json, versions, write_json
 
 RUN, RESULTS, FOLD, SCORES, AUDIT = "run.json", "results.json", "fold.json", "test.npz", "audit.json"
 ADAPTATION = "adaptation.npz"
+TRAINED = (FOLD, "state.pt", "last.safetensors", "best.safetensors")
+"""Of these a training leaves at least one once an epoch is over."""
 FORMAT = 1
 FOLD_KEYS = {"fold", "name", "selected_epoch", "metrics"}
 FREE = (("training", "workers"), ("training", "gradients"), ("folds", "only"), ("folds", "audit"))
@@ -115,6 +118,9 @@ def fold_folder(folder: Path, number: int) -> Path:
 def claim(folder: Path, config: Config, corpus: Corpus, *, base: Path, write: bool = True) -> Run:
     """Makes a folder the run of this configuration on this corpus, or recognises it as that.
 
+    A run that has not finished an epoch yet gives its folder away: its configuration may have been refused while the
+    network was built.
+
     Args:
         folder: of the run; made if it does not exist.
         config: everything that decides the result.
@@ -130,7 +136,12 @@ def claim(folder: Path, config: Config, corpus: Corpus, *, base: Path, write: bo
     if (folder / RUN).is_file():
         stored = _read(folder)
         differing = differences(stored["fingerprinted"], wanted)
-        if differing:
+        if differing and not _holds_weights(folder):
+            if write:
+                for started in folder.glob("fold-*"):
+                    shutil.rmtree(started)
+                (folder / RUN).unlink()
+        elif differing:
             raise RunError(
                 f"{folder} holds a run with other settings: {'; '.join(differing)}. Give another --out, or remove it."
             )
@@ -150,6 +161,11 @@ def claim(folder: Path, config: Config, corpus: Corpus, *, base: Path, write: bo
             content["versions"] = _read(folder)["versions"]
         write_json(folder / RUN, content)
     return Run(folder, config, base, outline, versions(), wanted["corpus"])
+
+
+def _holds_weights(folder: Path) -> bool:
+    """Whether a training has come as far as to leave something that is worth keeping."""
+    return any(path for name in TRAINED for path in folder.glob(f"fold-*/{name}"))
 
 
 def fingerprinted(config: Config) -> dict[str, Any]:

@@ -25,17 +25,33 @@ def branches_of(balancer: object, model: nn.Module) -> dict[str, list[nn.Paramet
     return {name: [p for p in branch.parameters() if p.requires_grad] for name, branch in model.branches.items()}
 
 
-def confidence(step: Step, branch: str) -> Tensor:
+def classifications(balancer: object, kinds: Mapping[str, str]) -> list[str]:
+    """The targets whose scores are those of classes, one of which a sample has.
+
+    Raises:
+        InputError: there is none, so that nothing tells how well a branch does.
+    """
+    found = [name for name, kind in kinds.items() if kind == "classification"]
+    if not found:
+        told = ", ".join(f"{name!r} is of the kind {kind!r}" for name, kind in kinds.items())
+        raise InputError(
+            f"{type(balancer).__name__} compares branches by the probability of the right class, and no target is a "
+            f"classification: {told}. Choose another balancer, such as uncertainty."
+        )
+    return found
+
+
+def confidence(step: Step, branch: str, targets: Sequence[str] | None = None) -> Tensor:
     """The mean probability that a branch's side scores give to the right class.
 
     A scalar, over samples, classifications and processes; samples without a label or without the modality are left
-    out. NaN where nothing is left.
+    out. NaN where nothing is left. ``targets`` are the classifications; by default those whose labels look like it.
     """
     total = next(iter(step.output.fused.values())).new_zeros(2, dtype=torch.float64)
     present = step.output.present.get(branch)
     for target, scores in step.output.branches[branch].items():
         labels = step.labels[target]
-        if labels.dtype != torch.int64 or labels.ndim != 1:
+        if (labels.dtype != torch.int64 or labels.ndim != 1) if targets is None else target not in targets:
             continue
         known = labels >= 0 if present is None else (labels >= 0) & present
         right = torch.softmax(scores.detach().double(), dim=1).gather(1, labels.clamp(min=0)[:, None]).squeeze(1)

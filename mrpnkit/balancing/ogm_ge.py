@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mrpnkit.balancing.heads import branches_of, confidence, ratios
+from mrpnkit.balancing.heads import branches_of, classifications, confidence, ratios
 from mrpnkit.balancing.steering import Step
 from mrpnkit.errors import InputError
 from mrpnkit.registry import BALANCERS
@@ -39,7 +39,12 @@ class OGMGE:
         self.alpha, self.noise = alpha, noise
         self.coefficients: dict[str, float] = {}
         self._parameters: dict[str, list[nn.Parameter]] = {}
+        self._targets: list[str] | None = None
         self._generator = torch.Generator().manual_seed(seed)
+
+    def look_at(self, kinds: Mapping[str, str]) -> None:
+        """Raises InputError where no target is a classification; others are left aside."""
+        self._targets = classifications(self, kinds)
 
     def attach(self, model: nn.Module) -> None:
         """Raises InputError for a network without side scores."""
@@ -52,7 +57,7 @@ class OGMGE:
     def backward(self, step: Step) -> None:
         """The backward pass over the sum; :attr:`coefficients` then tells by what each branch was multiplied."""
         step.total.backward()
-        leads = ratios({name: confidence(step, name) for name in self._parameters})
+        leads = ratios({name: confidence(step, name, self._targets) for name in self._parameters})
         for name, parameters in self._parameters.items():
             coefficient = 1.0 - math.tanh(self.alpha * leads[name]) if leads[name] > 1 else 1.0
             self.coefficients[name] = coefficient

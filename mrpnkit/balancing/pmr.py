@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mrpnkit.balancing.heads import branches_of, ratios
+from mrpnkit.balancing.heads import branches_of, classifications, ratios
 from mrpnkit.balancing.steering import Step, averaged
 from mrpnkit.errors import InputError
 from mrpnkit.mrpn import MRPN, Branch
@@ -32,7 +32,7 @@ class PMR:
     of its own over the training data before each epoch. So the first epoch has none and trains with the sum.
 
     Args:
-        target: the classification whose classes have prototypes; by default the first of the network.
+        target: the classification whose classes have prototypes; by default the first.
         alpha: α, of the prototypical cross-entropy.
         mu: μ, of the entropy.
         held: epochs in which fast branches are held back.
@@ -56,6 +56,16 @@ class PMR:
         self._sums: dict[str, Tensor] = {}
         self._counts: dict[str, Tensor] = {}
         self._features: dict[str, Tensor] = {}
+
+    def look_at(self, kinds: Mapping[str, str]) -> None:
+        """Chooses the target; raises InputError where it is no classification, or none is."""
+        found = classifications(self, kinds)
+        self.target = self.target if self.target is not None else found[0]
+        if self.target in kinds and self.target not in found:
+            raise InputError(
+                f"PMR has prototypes of classes; the target {self.target!r} is of the kind {kinds[self.target]!r}. "
+                f"Choose one of {', '.join(found)}."
+            )
 
     def attach(self, model: nn.Module) -> None:
         """Listens to f̂_m of every branch; raises InputError for a network without side scores or without the target."""

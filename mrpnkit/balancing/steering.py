@@ -35,6 +35,14 @@ class LooksAtModel(Protocol):
 
 
 @runtime_checkable
+class LooksAtTargets(Protocol):
+    """Is told what the targets are, once and before it is shown the model, and may refuse them."""
+
+    def look_at(self, kinds: Mapping[str, str]) -> None:
+        """The kind of each target by name: classification, multilabel, regression or ordinal."""
+
+
+@runtime_checkable
 class ActsOnGradients(Protocol):
     """Does the backward pass itself."""
 
@@ -71,10 +79,18 @@ class Steering:
     Args:
         balancer: any callable, or None for the sum.
         model: what is trained, without what several processes wrap around it.
+        kinds: of the targets, by name.
     """
 
-    def __init__(self, balancer: Callable[[Mapping[str, Tensor]], Tensor] | None, model: nn.Module) -> None:
+    def __init__(
+        self,
+        balancer: Callable[[Mapping[str, Tensor]], Tensor] | None,
+        model: nn.Module,
+        kinds: Mapping[str, str] | None = None,
+    ) -> None:
         self.balancer = cast(object, balancer)
+        if isinstance(self.balancer, LooksAtTargets) and kinds is not None:
+            self.balancer.look_at(kinds)
         if isinstance(self.balancer, LooksAtModel):
             self.balancer.attach(model)
 

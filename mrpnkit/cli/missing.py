@@ -8,7 +8,8 @@ import typer
 from mrpnkit.cli.given import numbers_of, open_data, rates_of
 from mrpnkit.cli.running import Folds, RunFolder
 from mrpnkit.cli.screen import console, say
-from mrpnkit.errors import RunError
+from mrpnkit.errors import InputError, RunError
+from mrpnkit.wording import nearest
 
 
 def robustness(
@@ -48,6 +49,7 @@ def robustness(
 
     from mrpnkit.build import build_corpus, build_folds
     from mrpnkit.cli.tables import robustness_tables
+    from mrpnkit.mrpn import FUSED
     from mrpnkit.robustness import FOLDER, RATES, metrics_named, robustness_of, write_robustness
     from mrpnkit.runs import Run
 
@@ -56,6 +58,10 @@ def robustness(
     numbers = numbers_of(folds, sorted(opened.finished()), run)
     if not numbers:
         raise RunError(f"{run} has no finished fold yet; `mrpnkit train` goes on with it.")
+    measured = opened.finished()[numbers[0]]["metrics"]
+    known = sorted({name.rpartition("/")[2] for name in measured if f"/{FUSED}/" in name})
+    if metric is not None and metric not in known:
+        raise InputError(f"There is no metric {metric!r}{nearest(metric, known)} There are {', '.join(known)}.")
     if data is not None:
         corpus = open_data(data)
         rows = {number: np.arange(len(corpus)) for number in numbers}

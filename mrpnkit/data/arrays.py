@@ -31,17 +31,19 @@ def check_classes(classes: Mapping[str, Sequence[str]]) -> None:
 
 def storable(name: str, sample: str, values: NDArray[Any] | Tensor) -> NDArray[Any]:
     """Steps as they are stored: float64 as float32, finite, of a type that torch has."""
-    array = np.asarray(values)
+    given = array = np.asarray(values)
     if array.dtype == np.float64 or not array.dtype.isnative:
-        array = array.astype(np.float32 if array.dtype == np.float64 else array.dtype.newbyteorder("="))
+        with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused below
+            array = array.astype(np.float32 if array.dtype == np.float64 else array.dtype.newbyteorder("="))
     if array.dtype.kind not in "fiub":
         raise InputError(f"{name!r} of sample {sample!r} has type {array.dtype}; expected numbers.")
     if array.ndim == 0:
         raise InputError(f"{name!r} of sample {sample!r} is a scalar; expected steps of shape (T, ...).")
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         step = int(np.argwhere(~np.isfinite(array))[0][0])
+        what = "a number that float32 cannot hold" if np.isfinite(given[step]).all() else "NaN or infinity"
         raise InputError(
-            f"{name!r} of sample {sample!r} has NaN or infinity at step {step}. Mend the feature, or give the sample "
+            f"{name!r} of sample {sample!r} has {what} at step {step}. Mend the feature, or give the sample "
             "no steps of this modality (an array of length 0), which marks it as missing."
         )
     return array

@@ -119,11 +119,13 @@ def held_out(
             f"held_out: {len(fold.train)} samples to train on and {len(fold.test)} to test; there are {known}."
         )
     if labels is not None:
-        _check_classes(fold, np.asarray(labels))
+        _check_classes(fold, np.asarray(labels), names)
     return fold
 
 
-def drawn_validation(groups: Column, *, test: Sequence[Any], share: float, labels: Column, seed: int = 0) -> Fold:
+def drawn_validation(
+    groups: Column, *, test: Sequence[Any], share: float, labels: Column, seed: int = 0, every_class: bool = True
+) -> Fold:
     """The fold that tests on some groups, and selects on samples drawn from the others, class by class.
 
     For a data set with a fixed test part. Samples of one group may train and validate: where groups are people, name
@@ -133,8 +135,9 @@ def drawn_validation(groups: Column, *, test: Sequence[Any], share: float, label
         groups: the group of each sample.
         test: groups of the test part.
         share: of the samples of each class that are not tested, above 0 and below 1; at least one a class.
-        labels: as for :func:`group_folds`.
+        labels: the class of each sample, −1 where it is missing.
         seed: of what is drawn.
+        every_class: whether every class must be in the training part.
 
     Raises:
         SplitError: as for :func:`held_out`, or a share out of range.
@@ -151,7 +154,8 @@ def drawn_validation(groups: Column, *, test: Sequence[Any], share: float, label
         members = np.flatnonzero(classes == label)
         drawn[generator.permutation(members)[: max(1, round(share * len(members)))]] = True
     fold = tested._replace(train=tested.train[~drawn], validation=tested.train[drawn])
-    _check_classes(fold, np.asarray(labels))
+    if every_class:
+        _check_classes(fold, np.asarray(labels), np.asarray([str(group) for group in groups]))
     return fold
 
 
@@ -186,10 +190,11 @@ def _deal(stratum_of: dict[str, str], folds: int, seed: int | None) -> list[list
     return parts
 
 
-def _check_classes(fold: Fold, labels: NDArray[Any]) -> None:
+def _check_classes(fold: Fold, labels: NDArray[Any], groups: NDArray[np.str_]) -> None:
     lacking = sorted(set(labels.tolist()) - set(labels[fold.train].tolist()) - {-1})
     if lacking:
+        holding = sorted(set(groups[np.isin(labels, lacking)].tolist()), key=natural)
         raise SplitError(
             f"The training part of fold {fold.name!r} has no sample of the classes {lacking}; they occur only in the "
-            f"groups {fold.test_groups + fold.validation_groups}. Use fewer folds, or groups that hold all classes."
+            f"groups {holding}. Use fewer folds, or groups that hold all classes."
         )

@@ -30,8 +30,8 @@ class Late(nn.Module):
     ============ ======================================= ===================================================
 
     Late fusion of Baltrušaitis, Ahuja and Morency (2017), arXiv:1705.09406. ``mean`` and ``weighted`` also suit a
-    target that is no classification; ``product`` is defined for classes only. A sample without any branch gets
-    scores of zero.
+    target that is no classification; ``product`` is defined for classes only, and others are refused. A sample without
+    any branch gets scores of zero.
 
     Args:
         features: widths of g_1 … g_N; one branch or more.
@@ -58,7 +58,7 @@ class Late(nn.Module):
         check_branches(self, features)
         check_choice(self, "rule", rule, get_args(Rule))
         check_dropout(self, dropout)
-        self.rule = rule
+        self.rule, self.classes_only = rule, rule == "product"
         self.scoring = nn.ModuleList(scorings(n, targets, hidden=hidden, dropout=dropout) for n in features)
         learned = targets if rule == "weighted" else {}
         self.logits = nn.ParameterDict({target: nn.Parameter(torch.zeros(len(features))) for target in learned})

@@ -38,6 +38,22 @@ def check_classes(fusion: nn.Module, targets: Mapping[str, int]) -> None:
             )
 
 
+def check_kinds(fusion: object, kinds: Mapping[str, str]) -> None:
+    """Raises InputError where a fusion that says ``classes_only`` meets a target of another kind.
+
+    Args:
+        fusion: any; one whose attribute ``classes_only`` is true takes the scores of a target for those of classes,
+            one of which a sample has.
+        kinds: of the targets, by name, as of :class:`mrpnkit.targets.Target`.
+    """
+    wrong = next((name for name, kind in kinds.items() if kind != "classification"), None)
+    if wrong is not None and getattr(fusion, "classes_only", False):
+        raise InputError(
+            f"{type(fusion).__name__} is defined for classes, one a sample; the target {wrong!r} is of the kind "
+            f"{kinds[wrong]!r}. Choose another fusion, such as concat, or leave the target out."
+        )
+
+
 def kept(x: Float[Tensor, "batch *width"], present: Present) -> Float[Tensor, "batch *width"]:
     """``x`` with zeros where a sample lacks the modality."""
     return x if present is None else x.masked_fill(~present.view(-1, *[1] * (x.ndim - 1)), 0.0)

@@ -108,6 +108,8 @@ class TMC(nn.Module):
     (5, 4)
     """
 
+    classes_only = True
+
     def __init__(
         self,
         features: Sequence[int],

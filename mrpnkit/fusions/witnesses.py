@@ -70,6 +70,7 @@ class Witnesses(nn.Module):
     """
 
     reads = ("sides",)
+    classes_only = True
 
     def __init__(
         self,

@@ -4,6 +4,7 @@ from torch import nn
 
 from mrpnkit.data import CorpusDataset, Loader
 from mrpnkit.errors import InputError
+from mrpnkit.fusions.presence import check_kinds
 from mrpnkit.mrpn import FUSED, MRPN
 from mrpnkit.objective import Objective
 
@@ -17,6 +18,11 @@ def check_labels(objective: Objective, batches: Loader) -> None:
         if name not in dataset.corpus.targets:
             raise InputError(f"The objective has the target {name!r}; the corpus has {list(dataset.corpus.targets)}.")
         target.check(dataset.corpus.labels(name), name)
+
+
+def check_fusion(objective: Objective, model: nn.Module) -> None:
+    """Raises InputError for a fusion that is not defined for the kind of one of the targets."""
+    check_kinds(getattr(model, "fusion", None), {name: target.kind for name, target in objective.targets.items()})
 
 
 def check_monitor(monitor: str, objective: Objective, model: nn.Module) -> None:

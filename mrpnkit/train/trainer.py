@@ -23,7 +23,7 @@ from mrpnkit.balancing.steering import Steering, Step
 from mrpnkit.data import Batch, Loader, set_epoch
 from mrpnkit.errors import InputError, TrainingError
 from mrpnkit.objective import Loss, Objective
-from mrpnkit.train.checks import check_labels, check_monitor
+from mrpnkit.train.checks import check_fusion, check_labels, check_monitor
 from mrpnkit.train.evaluation import Evaluation, evaluate
 from mrpnkit.train.gradients import GradientRecorder
 from mrpnkit.train.progress import EpochReport, epoch_bar
@@ -95,6 +95,7 @@ class Trainer:
         if isinstance(scheduler, ReduceLROnPlateau) and validation is None:
             raise InputError("Trainer: ReduceLROnPlateau needs validation batches, whose loss it watches.")
         check_labels(objective, batches)
+        check_fusion(objective, model)
         check_monitor(monitor, objective, model)
         self.accelerator = Accelerator(cpu=cpu, dataloader_config=DataLoaderConfiguration(split_batches=True))
         self.objective, self.scheduler = objective, scheduler
@@ -106,7 +107,7 @@ class Trainer:
         self._unprepared = batches
         if self.accelerator.num_processes == 1:
             model = model.to(self.accelerator.device)
-        self.steering = Steering(objective.balancer, model)
+        self.steering = Steering(objective.balancer, model, {n: t.kind for n, t in objective.targets.items()})
         self.model, self.batches = self.accelerator.prepare(model, batches)
         self.optimizer = optimizer  # as it is: accelerate's wrapper and backward look for a package in every step
         self.validation = self.accelerator.prepare(validation) if validation is not None else None
@@ -188,6 +189,9 @@ class Trainer:
         with torch.autocast(self.accelerator.device.type, torch.bfloat16) if self.bfloat16 else nullcontext():
             output = self.model(batch.inputs)
         loss = self.objective(output, batch.labels)
+        if loss.total.numel() != 1:
+            who, shape = type(self.objective.balancer).__name__, tuple(loss.total.shape)
+            raise TrainingError(f"The balancer {who} gave a tensor of shape {shape}; expected one number, a scalar.")
         if not math.isfinite(loss.total.item()):
             raise TrainingError(self._not_finite(loss, batch))
         if self.gradients is not None and self.gradients.due(self.progress.step + 1):

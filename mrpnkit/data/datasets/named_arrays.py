@@ -169,10 +169,12 @@ def _modality(arrays: _Parts, name: str, ids: list[str], rate: float | None) -> 
             )
         return modality_of(name, steps, ids, rate)
     lengths = arrays.read(name + LENGTHS)
-    if lengths.dtype.kind not in "iu" or lengths.shape != (len(ids),) or int(lengths.min(initial=0)) < 0:
+    least = int(lengths.min(initial=0)) if lengths.dtype.kind in "iu" else 0
+    if lengths.dtype.kind not in "iu" or lengths.shape != (len(ids),) or least < 0:
+        holds = f", and holds {least}" if least < 0 else ""
         raise InputError(
-            f"{arrays.where}: {name + LENGTHS!r} has shape {lengths.shape} and type {lengths.dtype}; expected a length "
-            f"of 0 or more for each of the {len(ids)} samples."
+            f"{arrays.where}: {name + LENGTHS!r} has shape {lengths.shape} and type {lengths.dtype}{holds}; expected a "
+            f"length of 0 or more for each of the {len(ids)} samples."
         )
     if int(lengths.sum()) != len(steps):
         raise InputError(

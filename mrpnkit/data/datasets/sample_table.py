@@ -129,7 +129,7 @@ def rows_of(
         raise CorpusError(
             f"{where}: {len(strangers)} ids of {modality!r} are not in {samples.where}, the first is "
             f"{strangers[0]!r}.{hint(strangers[0], samples.ids)} There the ids are {listed(samples.ids)}. "
-            'If they are not wanted, say unlisted = "skip".'
+            'If they are not wanted, give the data set, beside its path, unlisted = "skip".'
         )
     return np.array([place.get(sample, -1) for sample in ids], dtype=np.int64)
 

@@ -33,7 +33,8 @@ class TableModality:
 
     Attributes:
         path: its own table, joined by id. Each row is a step: several rows of one id are a sequence, and an id
-            without a row lacks the modality. By default the table of samples, where every sample has one step.
+            without a row lacks the modality. By default the table of samples, where every sample has one step, or none
+            where all its cells are empty.
         columns: names or patterns with ``*`` and ``?``; by default all that are no id, order, target or group.
         order: column of numbers by which the steps of a sample are sorted; by default they stand in order.
         kind: for a single column of lists (Parquet): whether a list is a ``"vector"`` or a ``"sequence"``; ``"auto"``
@@ -212,7 +213,10 @@ def _modality(name: str, where: TableModality, table: TableFile, samples: Sample
     ids = ["" if value is None else str(value) for value in own[choices.id]]
     listed_rows = rows_of(name, table.where, ids, samples, choices.unlisted)
     features = table.features(columns)
-    kept = np.flatnonzero(listed_rows >= 0)
+    there = listed_rows >= 0
+    if where.path is None and not isinstance(features, list):
+        there &= ~np.isnan(features).all(axis=1)  # all cells of a sample are empty: it lacks the modality
+    kept = np.flatnonzero(there)
     rows, ids = listed_rows[kept], [ids[row] for row in kept]
     features = [features[row] for row in kept] if isinstance(features, list) else features[kept]
     if isinstance(features, list):
@@ -276,8 +280,8 @@ def _check_present(
         row, column = wrong[0]
         raise InputError(
             f"{name!r} of sample {samples.ids[rows[row]]!r} is empty, NaN or infinite ({table.where}, column "
-            f"{columns[column]!r}). Mend the feature; a sample that lacks the modality has no row in a table of its "
-            f"own, modalities.{name}.path."
+            f"{columns[column]!r}). Mend the feature; of a sample that lacks the modality all cells are empty, or in "
+            f"a table of its own, modalities.{name}.path, it has no row."
         )
 
 
