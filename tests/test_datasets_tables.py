@@ -129,6 +129,19 @@ def test_what_does_not_fit(
         load(kind, tmp_path, **{"modalities": VOICE, **options})
 
 
+def test_a_sample_whose_cells_are_all_empty_lacks_the_modality(write: Write, tmp_path: Path) -> None:
+    """In the table of samples; where only some cells are empty, it is a mistake."""
+    empty = {name: [None if row == 1 else value for row, value in enumerate(CLIPS[name])] for name in ("v_1", "v_2")
+             if name in CLIPS}  # fmt: skip
+    both = {"voice": {"columns": list(empty)}, "other": {"columns": ["w"]}}
+    kind = write(clips={**CLIPS, **empty, "w": [1.0, 2.0, 3.0, 4.0]})
+    corpus = load(kind, tmp_path, modalities=both)
+    assert corpus.modalities["voice"].lengths.tolist() == [1, 0, 1, 1]
+    assert corpus.modalities["other"].lengths.tolist() == [1, 1, 1, 1]
+    expected = [[CLIPS[name][row] for name in empty] for row in (0, 2, 3)]
+    np.testing.assert_allclose(corpus.modalities["voice"].steps, expected, rtol=1e-6)
+
+
 def test_ids_that_no_sample_has(write: Write, tmp_path: Path) -> None:
     kind = write(clips=CLIPS, face={**FACE, "id": ["c03", "c1", "c3", "c4"]})
     face = {"face": {"path": f"face.{kind}", "columns": ["x"]}, **VOICE}

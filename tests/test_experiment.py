@@ -3,6 +3,7 @@
 import json
 import math
 import statistics
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,14 +19,18 @@ from mrpnkit.ablation import Ablation, changed, run_ablation, variants
 from mrpnkit.aggregators import Last, Mean
 from mrpnkit.analysis import t_quantile
 from mrpnkit.config import parse_config
-from mrpnkit.data import Augmentation, CorpusDataset, RandomSlice, group_folds, loader
-from mrpnkit.errors import InputError, RunError
+from mrpnkit.data import Augmentation, Corpus, CorpusDataset, RandomSlice, group_folds, loader
+from mrpnkit.errors import ConfigError, InputError, RunError, SplitError
 from mrpnkit.experiment import Experiment, finite, run_experiment, summarise
 from mrpnkit.extractors import Conv1d, Linear
 from mrpnkit.records import read_json
 from mrpnkit.train import Trainer, evaluate
 from mrpnkit.train.state import STATE
 from tests.small_runs import CONFIG, small_corpus
+
+
+def groups_of(corpus: Corpus) -> dict[str, list[str]]:
+    return {name: values.tolist() for name, values in corpus.groups.items()}
 
 
 def run(folder: Path, *changes: str) -> tuple[Experiment, list[str]]:
@@ -148,6 +153,28 @@ def test_some_folds_only(tmp_path: Path) -> None:
 def test_other_settings_do_not_mix(done: Experiment) -> None:
     with pytest.raises(RunError, match=r"training\.seed: 0 there, 1 here"):
         run(done.folder, "training.seed=1")
+
+
+def test_a_network_that_cannot_be_built_blocks_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="out_features"):
+        run(tmp_path / "run", "folds.only=[1]", "branches.face.extractor.out_features=-1")
+    mended, _ = run(tmp_path / "run", "folds.only=[1]")
+    assert list(mended.folds) == [1]
+
+
+def test_a_class_that_training_lacks_is_the_audit_s(tmp_path: Path) -> None:
+    """The third class is actor 1's alone: refused, or reported where that is asked for."""
+    corpus = small_corpus()
+    labels = np.where(corpus.groups["actor"] == "1", 2, corpus.targets["emotion"] % 2)
+    rare = Corpus(corpus.ids, corpus.modalities, {"emotion": labels}, classes=corpus.classes, groups=groups_of(corpus))
+    for audit in ("refuse", "report"):
+        config = parse_config(CONFIG, [f'folds.audit="{audit}"', "training.epochs=1"])
+        start = partial(run_experiment, config, tmp_path / audit, base=tmp_path, corpus=rare, cpu=True)
+        if audit == "refuse":
+            with pytest.raises(SplitError, match="train part of fold 1 has no sample of"):
+                start()
+        else:
+            assert len(start().folds) == 3
 
 
 # The ablation

@@ -121,7 +121,7 @@ def same(first: list[Fold], second: list[Fold]) -> bool:
             "aabbccdd",
             4,
             {"labels": [0, 1, 0, 1, 0, 2, 0, 1]},
-            r"training part of fold 'b' has no sample of the classes \[2\]; they occur only in the groups \('b', 'c'\)",
+            r"training part of fold 'b' has no sample of the classes \[2\]; they occur only in the groups \['c'\]",
         ),
     ],
 )

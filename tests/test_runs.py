@@ -21,6 +21,13 @@ def claimed(tmp_path: Path) -> Path:
     return tmp_path / "run"
 
 
+def begun(folder: Path) -> Path:
+    """The same run after its first epoch."""
+    (folder / "fold-01").mkdir()
+    (folder / "fold-01" / "state.pt").write_bytes(b"weights")
+    return folder
+
+
 def test_a_run_is_read_back(claimed: Path) -> None:
     run = Run.open(claimed)
     assert run.config == parse_config(CONFIG)
@@ -49,13 +56,24 @@ def test_the_same_configuration_is_recognised(claimed: Path) -> None:
     ],
 )
 def test_another_configuration_is_refused(claimed: Path, changes: list[str], words: str) -> None:
-    before = (claimed / RUN).read_bytes()
+    before = (begun(claimed) / RUN).read_bytes()
     with pytest.raises(RunError, match=f"holds a run with other settings: {words}. Give another --out"):
         claim(claimed, parse_config(CONFIG, changes), small_corpus(), base=claimed.parent)
     assert (claimed / RUN).read_bytes() == before
 
 
+def test_a_run_without_an_epoch_gives_its_folder_away(claimed: Path) -> None:
+    """What was refused while the network was built holds nothing; what was begun for it goes too."""
+    (claimed / "fold-01").mkdir()
+    (claimed / "fold-01" / "adaptation.npz").write_bytes(b"of the older configuration")
+    changed = parse_config(CONFIG, ["training.epochs=9"])
+    claim(claimed, changed, small_corpus(), base=claimed.parent)
+    assert Run.open(claimed).config == changed
+    assert not list(claimed.glob("fold-*"))
+
+
 def test_other_data_are_refused(claimed: Path) -> None:
+    begun(claimed)
     with pytest.raises(RunError, match="the corpus is another one"):
         claim(claimed, parse_config(CONFIG), small_corpus(30), base=claimed.parent)
     with pytest.raises(RunError, match="has changed since the training"):
