@@ -17,7 +17,8 @@ from benchmarks._variants import Variant, varied
 from examples.aver.job import actor_folds, evaluation_loader
 from examples.aver.recipe import TARGET, Recipe, build_model, modalities_of, objective_for, training_draws
 from mrpnkit import Objective
-from mrpnkit.data import Corpus, CorpusDataset, Fold, loader
+from mrpnkit.data import Corpus, CorpusDataset, FirstStep, Fold, loader
+from mrpnkit.data.adaptation import Adaptation
 from mrpnkit.report import write_json
 from mrpnkit.train import Trainer, evaluate
 
@@ -72,6 +73,8 @@ def train(job: Training) -> dict[str, Any]:
     start = time.perf_counter()
     corpus = Corpus.open(job.corpus)
     fold = job.split(corpus)
+    if job.variant.relative:
+        corpus = relative(corpus, fold)
     model, objective = fit(job.variant, corpus, fold, job.recipe, job.seed)
     evaluation = evaluate(model, evaluation_loader(job.variant.network, corpus, fold.test), objective)
     result = {
@@ -89,6 +92,12 @@ def train(job: Training) -> dict[str, Any]:
     return result
 
 
+def relative(corpus: Corpus, fold: Fold) -> Corpus:
+    """Every number relative to its speaker, and as the population has it; only speakers who train are known."""
+    fitted = Adaptation.fit(corpus, "actor", fold.train, window=FirstStep(), with_population=True)
+    return fitted.apply(corpus, "actor")
+
+
 def without(corpus: Corpus, actors: tuple[str, ...]) -> Fold:
     """Everybody else trains, nobody selects, these are tested."""
     tested = np.isin(corpus.groups["actor"], actors)
@@ -101,7 +110,7 @@ def fit(variant: Variant, corpus: Corpus, fold: Fold, recipe: Recipe, seed: int)
     The epoch is selected on the fold's validation part, as :mod:`examples.aver.job` does it; without one, the network
     is that of the last epoch.
     """
-    recipe = replace(recipe, pairing=variant.pairing)
+    recipe = replace(recipe, pairing=variant.pairing, epochs=variant.epochs or recipe.epochs)
     set_seed(seed)
     model = varied(build_model(variant.network, corpus, recipe), variant)
     modalities = modalities_of(variant.network)

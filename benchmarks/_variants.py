@@ -32,6 +32,9 @@ class Variant:
         modality_dropout: probability that a training sample lacks one modality, drawn evenly.
         pairing: share of the training samples whose second and further modalities come from another of the same class.
         side_weight: of each side loss; 1 is the paper's.
+        relative: on RAVDESS: every number stands twice, as it is and relative to its speaker. Those who are not trained
+            on are not known, so that both are the same; nothing of them is used beforehand.
+        epochs: how many, where they are not the recipe's.
     """
 
     network: str
@@ -41,6 +44,8 @@ class Variant:
     modality_dropout: float = 0.0
     pairing: float = 0.0
     side_weight: float = 1.0
+    relative: bool = False
+    epochs: int | None = None
 
 
 VARIANTS: Mapping[str, Variant] = {
@@ -62,6 +67,13 @@ VARIANTS: Mapping[str, Variant] = {
     "n1_side_weight_2": Variant("n1", side_weight=2.0),
 }
 """All that the studies try; each with both rules of decision where it has side scores."""
+SPEAKERS: Mapping[str, Variant] = {
+    "n1_60_epochs": Variant("n1", epochs=60),
+    "n0_relative": Variant("n0", relative=True, epochs=60),
+    "n1_relative": Variant("n1", relative=True, epochs=60),
+    "n2_relative": Variant("n2", relative=True, epochs=60),
+}
+"""What the study on RAVDESS tries besides, where it is known whose the training samples are."""
 
 
 class _ScaledGradient(torch.autograd.Function):
