@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 import typer
 
@@ -243,7 +243,7 @@ def extract(
     from mrpnkit.build import build_corpus, build_model
     from mrpnkit.extraction import extract_corpus
     from mrpnkit.predict import fit_corpus, trained_model
-    from mrpnkit.runs import Run
+    from mrpnkit.runs import Run, is_first_process
 
     if out is None:
         raise InputError("extract needs --out FOLDER, the corpus to make.")
@@ -266,6 +266,10 @@ def extract(
         corpus = build_corpus(settled, base) if data is None else open_data(data)
         set_seed(settled.training.seed)
         model = build_model(settled, corpus)
+        parts = {name: cast("Any", branch).extractor for name, branch in model.branches.items()}
+        bare = [name for name, part in parts.items() if any(p.requires_grad for p in part.parameters())]
+        if bare and is_first_process():
+            say(f"Extractors that are not frozen: {', '.join(bare)}. They stay as built; trained ones are a run's.")
         number = 0
     extractors = {name: branch.extractor.model_dump(mode="json") for name, branch in settled.branches.items()}
     about = {"extracted_by": extractors, "source": source.name, "fold": number, "seed": settled.training.seed}
