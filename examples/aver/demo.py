@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ from rich.console import Console
 from examples.aver.clips import Clip
 from examples.aver.prepare import Features, prepare
 from examples.aver.recipe import Recipe
+from examples.aver.replacement import check_replaceable
 from examples.aver.versions import Versions, make_versions
 from mrpnkit.data import Corpus
 
@@ -21,9 +22,14 @@ def open_corpus(data: Path | None, out: Path, console: Console, *, small: bool =
     """The statistics of a data set in ``out/corpus``, made if they are not there; and the seconds that took.
 
     The frames that they are made from lie in ``out/frames``.
+
+    Raises:
+        CorpusError: one of the two folders holds another data set or another kind of corpus; nothing is written then.
     """
     start = time.perf_counter()
     clips, source = read_clips(data, small=small)
+    check_replaceable(out / "frames", {"source": source, "features": asdict(FEATURES)})
+    check_replaceable(out / "corpus", {"source": source, "versions": asdict(Versions())})
     frames = prepare(clips, out / "frames", FEATURES, console, source=source)
     corpus = make_versions(frames, out / "corpus", Versions(), console)
     return corpus, time.perf_counter() - start

@@ -23,6 +23,7 @@ from examples.aver.recipe import (
     objective_for,
     training_draws,
 )
+from examples.aver.trained_on import DATA, check_trained_on, data_of
 from mrpnkit.data import Corpus, CorpusDataset, Fold, Loader, group_folds, held_out, loader
 from mrpnkit.errors import TrainingError
 from mrpnkit.report import write_json
@@ -59,8 +60,8 @@ class Job:
         labels = corpus.targets[TARGET]
         return held_out(corpus.groups["actor"], test=self.test_actors, validation=self.validation_actors, labels=labels)
 
-    def description(self) -> dict[str, Any]:
-        """Everything that decides the result, as it is stored in ``run.json``."""
+    def settings(self) -> dict[str, Any]:
+        """What was chosen, as it is stored in ``run.json``; ``corpus`` is only where the data lies in ``out``."""
         return {
             "corpus": self.corpus.name,
             "network": self.network,
@@ -72,28 +73,45 @@ class Job:
             "recipe": asdict(self.recipe),
         }
 
+    def description(self, corpus: Corpus) -> dict[str, Any]:
+        """Everything that decides the result, as it is stored in ``run.json``: the settings and the data."""
+        return {**self.settings(), DATA: data_of(corpus, self.split(corpus))}
+
     @classmethod
     def of_run(cls, run: Path) -> "Job":
-        """The job of a finished run's folder.
+        """The job of a finished run's folder, whose corpus is still the one that it was trained on.
 
         Raises:
-            TrainingError: no finished run in the folder.
+            TrainingError: no finished run in the folder, or another corpus in the place of the run's own.
         """
         if not (run / TEST).is_file():
             raise TrainingError(
                 f"{run} holds no finished run: it has no {TEST}. Runs lie in OUT/NETWORK/fold-NN/seed-N."
             )
         stored = json.loads((run / RUN).read_text(encoding="utf-8"))
+        if "recipe" not in stored:
+            raise TrainingError(
+                f"{run} is a run on pixels and sound; this command needs a run on landmarks + speech, as `train` and "
+                "`table` make them."
+            )
         out = run.parents[2]
-        return TypeAdapter(cls).validate_python({**stored, "corpus": out / stored["corpus"], "out": out})
+        settings = {key: value for key, value in stored.items() if key != DATA}
+        job = TypeAdapter(cls).validate_python({**settings, "corpus": out / stored["corpus"], "out": out})
+        check_trained_on(run, stored, job.corpus, job.split)
+        return job
 
     def done(self) -> dict[str, Any] | None:
         """The test figures of a finished run, or None.
 
         Raises:
-            TrainingError: the folder holds a run that was made with other settings.
+            TrainingError: the folder holds a run that was made with other settings or on other data, whether it is
+                finished or not.
         """
-        return finished(self.folder, self.description())
+        result = finished(self.folder, self.settings())
+        if (self.folder / RUN).is_file():
+            stored = json.loads((self.folder / RUN).read_text(encoding="utf-8"))
+            check_trained_on(self.folder, stored, self.corpus, self.split)
+        return result
 
 
 def finished(folder: Path, description: dict[str, Any]) -> dict[str, Any] | None:
@@ -130,6 +148,9 @@ def run_job(job: Job, *, progress_bar: bool = False) -> dict[str, Any]:
     """Trains, selects on the validation actors, tests on the test actors once, and writes the run's folder.
 
     A run that was killed goes on where it was; one that is finished is only read.
+
+    Raises:
+        TrainingError: the folder holds a run that was made with other settings or on other data.
     """
     before = job.done()
     if before is not None:
@@ -138,7 +159,7 @@ def run_job(job: Job, *, progress_bar: bool = False) -> dict[str, Any]:
     corpus = Corpus.open(job.corpus)
     fold = job.split(corpus)
     job.folder.mkdir(parents=True, exist_ok=True)
-    write_json(job.folder / RUN, job.description())
+    write_json(job.folder / RUN, job.description(corpus))
     trainer, objective = make_trainer(job, corpus, fold)
     trainer.fit(keep=job.recipe.keep, progress_bar=progress_bar)
     evaluation = evaluate(trainer.plain_model, evaluation_loader(job.network, corpus, fold.test), objective)
@@ -246,7 +267,8 @@ def evaluate_run(run: Path, part: str, unseen: Path | None = None) -> tuple[Eval
         unseen: another corpus, prepared in the same way; all of it is evaluated, whatever ``part`` says.
 
     Raises:
-        TrainingError: no finished run in the folder, or a corpus of other features or classes.
+        TrainingError: no finished run in the folder, another corpus in the place of its own, or an unseen corpus of
+            other features or classes.
     """
     job = Job.of_run(run)
     own = Corpus.open(job.corpus)

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
@@ -19,6 +18,7 @@ from examples.aver.clips import EMOTIONS, Clip
 from examples.aver.features import AUDIO, VIDEO
 from examples.aver.landmarks import LandmarkFeatures
 from examples.aver.recipe import TARGET
+from examples.aver.replacement import check_replaceable, replacing
 from examples.aver.speech import SpeechFeatures
 from mrpnkit.data import Corpus, CorpusWriter
 from mrpnkit.errors import CorpusError
@@ -41,7 +41,8 @@ class _Steps(NamedTuple):
 def prepare(clips: Sequence[Clip], folder: Path, features: Features, console: Console, *, source: str) -> Corpus:
     """Makes the corpus folder, or opens it if it was made from the same clips with the same features.
 
-    A modality that a clip lacks has no steps. An older corpus of other clips or features is replaced.
+    A modality that a clip lacks has no steps. An older corpus of the same data set, of other clips or features, is
+    replaced when the new one is whole; for that time there must be room for both.
 
     Args:
         clips: of a reader, in order.
@@ -51,26 +52,26 @@ def prepare(clips: Sequence[Clip], folder: Path, features: Features, console: Co
         source: the data set's name, as it is stored with the corpus.
 
     Raises:
-        CorpusError: no clips, or a file that cannot be read (named in the text).
+        CorpusError: no clips, a file that cannot be read (named in the text), or a folder that holds another data set.
     """
     if not clips:
         raise CorpusError("There are no clips to prepare.")
     about = json.loads(
         json.dumps({"source": source, "clips": [clip.id for clip in clips], "features": asdict(features)})
     )
-    if folder.exists():
-        corpus = Corpus.open(folder)
+    corpus = check_replaceable(folder, about)
+    if corpus is not None:
         if corpus.about == about:
             return corpus
         console.print(f"{folder} was prepared from other clips or features; it is made anew.")
-        shutil.rmtree(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     rates = {
         "video": features.fps / features.video.pool,
         "audio": 1 / (features.audio.mel.hop_seconds),
     }
     with (
-        CorpusWriter(folder, classes={TARGET: EMOTIONS}, rates=rates, about=about) as writer,
+        replacing(folder) as place,
+        CorpusWriter(place, classes={TARGET: EMOTIONS}, rates=rates, about=about) as writer,
         ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn"), initializer=_one_thread) as pool,
     ):
         steps = pool.map(_describe, clips, [features] * len(clips), chunksize=8)

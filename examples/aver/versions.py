@@ -6,7 +6,6 @@ draws one of them for each modality on its own; validation and test read the fir
 """
 
 import json
-import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from torch import nn
 from examples.aver.cepstra import AppendCepstra
 from examples.aver.changes import ChangeVoice, MirrorFace
 from examples.aver.features import AUDIO, VIDEO
+from examples.aver.replacement import check_replaceable, replacing
 from mrpnkit.aggregators import Statistics
 from mrpnkit.data import Augmentation, Change, Corpus, CorpusDataset, CorpusWriter, RandomSlice
 
@@ -54,28 +54,30 @@ class Versions:
 def make_versions(corpus: Corpus, folder: Path, versions: Versions, console: Console) -> Corpus:
     """The corpus of statistics that belongs to a corpus of frames; opened if it is there, made if not.
 
-    A modality of a clip is (count, width) in it, or has no steps where the clip lacks it.
+    A modality of a clip is (count, width) in it, or has no steps where the clip lacks it. An older corpus of the same
+    data set is replaced when the new one is whole.
+
+    Raises:
+        CorpusError: the folder holds another data set, or another kind of corpus.
     """
     about = json.loads(json.dumps({**corpus.about, "versions": asdict(versions)}))
-    if folder.exists():
-        found = Corpus.open(folder)
-        if found.about == about:
-            return found
-        shutil.rmtree(folder)
+    found = check_replaceable(folder, about)
+    if found is not None and found.about == about:
+        return found
     pools = {name: _pool(name, corpus.features(name), versions.lag) for name in corpus.modalities}
     plain = CorpusDataset(corpus)
     changed = CorpusDataset(corpus, augmentation=augmentation(corpus, versions), seed=versions.seed)
-    with CorpusWriter(folder, classes=corpus.classes, about=about) as writer:
+    with replacing(folder) as place, CorpusWriter(place, classes=corpus.classes, about=about) as writer:
         blocks = [range(start, min(start + 32, len(corpus))) for start in range(0, len(corpus), 32)]
         for rows in track(blocks, "statistics of the clips", console=console, transient=True):
             drawn = [_statistics(plain, rows, pools)]
             for version in range(1, versions.count):
                 changed.set_epoch(version)
                 drawn.append(_statistics(changed, rows, pools))
-            for place, row in enumerate(rows):
+            for number, row in enumerate(rows):
                 writer.add(
                     corpus.ids[row],
-                    {name: _stacked([one[name][place] for one in drawn], corpus, name, row) for name in pools},
+                    {name: _stacked([one[name][number] for one in drawn], corpus, name, row) for name in pools},
                     {target: corpus.classes[target][labels[row]] for target, labels in corpus.targets.items()},
                     {group: str(values[row]) for group, values in corpus.groups.items()},
                 )

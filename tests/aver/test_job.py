@@ -1,6 +1,7 @@
 """One training of the comparison on a tiny corpus: it is tested once, found again, and never mixed with another."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,9 @@ def test_what_a_run_holds(done: tuple[Job, dict[str, Any]], corpus: Path) -> Non
     assert {path.name for path in job.folder.iterdir()} == {
         "run.json", "test.json", "test.npz", "state.pt", "best.safetensors", "last.safetensors", "metrics.jsonl",
     }  # fmt: skip
-    assert json.loads((job.folder / "run.json").read_text()) == json.loads(json.dumps(job.description()))
+    assert json.loads((job.folder / "run.json").read_text()) == json.loads(
+        json.dumps(job.description(Corpus.open(corpus)))
+    )
     assert json.loads((job.folder / "test.json").read_text()) == result
     assert (result["network"], result["fold"], result["seed"]) == ("n2", "3,4", 0)
     assert result["test_actors"] == ["3", "4"]
@@ -97,6 +100,90 @@ def test_other_settings_are_refused(done: tuple[Job, dict[str, Any]], differing:
     other = replace(job, folds=4) if differing == "folds" else replace(job, recipe=replace(RECIPE, epochs=2))
     with pytest.raises(TrainingError, match=rf"holds a run with another {differing}. Give another --out, or remove it"):
         run_job(other)
+
+
+def people(folder: Path, first: int = 1, *, swapped: bool = False, about: dict[str, Any] | None = None) -> Path:
+    """Six actors from ``first`` on, of alternating sex, three clips each; ``swapped`` exchanges two labels."""
+    shutil.rmtree(folder, ignore_errors=True)
+    actors = np.repeat(np.arange(first, first + ACTORS), 3)
+    labels = CLASSES * ACTORS
+    if swapped:
+        labels[0], labels[1] = labels[1], labels[0]
+    generator = np.random.default_rng(first)
+    corpus = Corpus.from_arrays(
+        {name: list(generator.standard_normal((len(actors), 3, n))) for name, n in (("video", 7), ("audio", 5))},
+        {TARGET: labels},
+        ids=[f"{actor}-{row % 3}" for row, actor in enumerate(actors)],
+        groups={"actor": actors.tolist(), "sex": ["male" if actor % 2 else "female" for actor in actors]},
+    )  # fmt: skip
+    corpus.about = {"source": "noise", **(about or {})}
+    return corpus.save(folder)
+
+
+@pytest.mark.parametrize("finished", [True, False])
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"first": 5}, r"on another corpus than is in .*corpus now: it was trained on 18 clips of noise, actors 1, 2, "
+         r"3, 4, 5, 6; here are 18 clips of noise, actors 5, 6, 7, 8, 9, 10. Give another --out, or prepare"),
+        ({"swapped": True}, "on another corpus than is in"),
+        ({"about": {"features": 2}}, "prepared in another way: settings, features or files differ"),
+    ],
+)  # fmt: skip
+def test_a_run_on_other_data_is_refused(
+    changes: dict[str, Any], text: str, finished: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The corpus was made anew in its place: neither old figures, nor another test, nor an old training taken up."""
+    job = Job(people(tmp_path / "corpus"), tmp_path, "am", 0, 3, 0, RECIPE)
+    result = run_job(job)
+    if not finished:
+        (job.folder / "test.json").unlink()
+    monkeypatch.setattr(jobs, "make_trainer", lambda *arguments: pytest.fail("trained"))
+    monkeypatch.setattr(jobs, "evaluate", lambda *arguments: pytest.fail("evaluated"))
+    people(job.corpus, **changes)
+    before = {path: path.stat().st_mtime_ns for path in job.folder.iterdir()}
+    with pytest.raises(TrainingError, match=text):
+        run_job(job)
+    if finished:
+        for part in ("test", "train"):
+            with pytest.raises(TrainingError, match=text):
+                evaluate_run(job.folder, part)
+        people(job.corpus)
+        assert job.done() == result
+    assert {path: path.stat().st_mtime_ns for path in job.folder.iterdir()} == before
+
+
+def test_where_a_corpus_lies_is_nothing_to_a_run(tmp_path: Path) -> None:
+    job = Job(people(tmp_path / "one" / "corpus"), tmp_path / "one", "am", 0, 3, 0, RECIPE)
+    result = run_job(job)
+    shutil.move(tmp_path / "one", tmp_path / "two")
+    moved = replace(job, corpus=tmp_path / "two" / "corpus", out=tmp_path / "two")
+    assert run_job(moved) == result
+    assert evaluate_run(moved.folder, "test")[0].metrics == result["metrics"]
+
+
+def test_runs_that_do_not_say_what_they_were_trained_on(tmp_path: Path) -> None:
+    job = Job(people(tmp_path / "corpus"), tmp_path, "am", 0, 3, 0, RECIPE)
+    run_job(job)
+    description = job.folder / "run.json"
+    stored = json.loads(description.read_text())
+    assert stored["data"]["test_actors"] == ["1", "2"]
+    assert stored["data"]["validation_actors"] == ["3", "4"]
+    stored["data"]["test_actors"] = ["1", "4"]
+    description.write_text(json.dumps(stored))
+    with pytest.raises(TrainingError, match=r"a run with other test actors: 1, 4 there, 1, 2 here. Give another --out"):
+        job.done()
+    del stored["data"]
+    description.write_text(json.dumps(stored))
+    text = r"does not say what it was trained on: an earlier version made it, .* remove the run and train again"
+    with pytest.raises(TrainingError, match=text):
+        run_job(job)
+    with pytest.raises(TrainingError, match=text):
+        evaluate_run(job.folder, "test")
+    del stored["recipe"]
+    description.write_text(json.dumps(stored))
+    with pytest.raises(TrainingError, match="is a run on pixels and sound; this command needs a run on landmarks"):
+        evaluate_run(job.folder, "test")
 
 
 def test_one_modality_alone_and_again_the_same(corpus: Path, tmp_path: Path) -> None:

@@ -215,9 +215,9 @@ def test_initial_weights_are_loaded(weights: Weights) -> None:
     for name in ("video", "audio"):
         one, two = (cast(Branch, m.branches[name]).extractor.state_dict() for m in (model, again))
         assert all(torch.equal(one[key], two[key]) for key in one)
-    assert tiny_job(Path("c"), Path("o"), system=replace(SYSTEM, weights=weights)).description()["system"][
-        "weights"
-    ] == (weights.fingerprint())
+    assert tiny_job(Path("c"), Path("o"), system=replace(SYSTEM, weights=weights)).settings()["system"]["weights"] == (
+        weights.fingerprint()
+    )
 
 
 def test_the_time_is_measured_on_a_few_steps(corpus: Path, tmp_path: Path) -> None:

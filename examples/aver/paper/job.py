@@ -26,6 +26,7 @@ from examples.aver.paper.system import (
 )
 from examples.aver.paper.thawing import freeze_for, is_gradual
 from examples.aver.recipe import TARGET, modalities_of
+from examples.aver.trained_on import DATA, check_trained_on, data_of, prints_of
 from mrpnkit import MRPN, Objective
 from mrpnkit.data import Corpus, CorpusDataset, Fold, Loader, loader
 from mrpnkit.errors import TrainingError
@@ -33,6 +34,7 @@ from mrpnkit.report import write_json
 from mrpnkit.train import Trainer, evaluate
 
 KIND = "pixels + sound"
+NOT_OF_THE_JOB = ("kind", "shape", "where", "preparation", DATA)
 EVALUATION_BATCH = 8
 
 
@@ -81,13 +83,12 @@ class PaperJob:
         train = np.sort(np.concatenate([fold.train, fold.validation]))
         return Fold(train, fold.test, fold.test, fold.test_groups, fold.test_groups)
 
-    def description(self) -> dict[str, Any]:
-        """Everything that decides the result, as it is stored in ``run.json``."""
+    def settings(self) -> dict[str, Any]:
+        """What was chosen, as it is stored in ``run.json``."""
         schedule = {key: value for key, value in asdict(self.schedule).items() if key != "workers"}
         system = {**asdict(self.system), "weights": self.system.weights.fingerprint()}
         return {
             "kind": KIND,
-            "corpus": self.corpus.name,
             "network": self.network,
             "fold": self.fold,
             "folds": self.folds,
@@ -98,20 +99,49 @@ class PaperJob:
             "schedule": schedule,
         }
 
+    def description(self, corpus: Corpus) -> dict[str, Any]:
+        """Everything that decides the result, as it is stored in ``run.json``: the settings and the data.
+
+        ``corpus`` is the one of frames and sound, also where the network reads features of it.
+        """
+        return {**self.settings(), DATA: data_of(corpus, self.split(corpus))}
+
     def done(self) -> dict[str, Any] | None:
         """The test figures of a finished run, or None.
 
         Raises:
-            TrainingError: the folder holds a run that was made with other settings.
+            TrainingError: the folder holds a run that was made with other settings or on other data, whether it is
+                finished or not.
         """
-        return finished(self.folder, self.description())
+        result = finished(self.folder, self.settings())
+        self._check_data()
+        return result
 
     def read_corpus(self) -> Corpus:
-        """What the network reads: frames and sound, or the kept features of frozen CNNs, made where they lack."""
+        """What the network reads: frames and sound, or the kept features of frozen CNNs, made where they lack.
+
+        Raises:
+            TrainingError: the job's folder holds a run on another corpus, or the features are of another one.
+        """
+        self._check_data()
+        source = Corpus.open(self.corpus)
         if not self.system.frozen:
-            return Corpus.open(self.corpus)
-        kept = place_of(self.out, self.system, self.options, self.modalities, self.corpus)
-        return Corpus.open(keep_features(kept, self.corpus, self.system, self.options, cpu=on_cpu()))
+            return source
+        place = place_of(self.out, self.system, self.options, self.modalities, self.corpus)
+        kept = place._replace(about={**place.about, DATA: prints_of(source)})
+        features = Corpus.open(keep_features(kept, self.corpus, self.system, self.options, cpu=on_cpu()))
+        if features.about.get(DATA) != kept.about[DATA]:
+            raise TrainingError(
+                f"{kept.folder} holds features of another corpus than {self.corpus}, or does not say of which. Give "
+                "another --out, or remove that folder, so that they are computed anew."
+            )
+        return features
+
+    def _check_data(self) -> None:
+        """Checks that a run in the folder, finished or not, was made on the corpus that lies there now."""
+        if (self.folder / RUN).is_file():
+            stored = json.loads((self.folder / RUN).read_text(encoding="utf-8"))
+            check_trained_on(self.folder, stored, self.corpus, self.split)
 
 
 def on_cpu() -> bool:
@@ -123,6 +153,9 @@ def run_paper_job(job: PaperJob, *, progress_bar: bool = False) -> dict[str, Any
     """Trains, selects by the protocol, tests the selected weights, and writes the run's folder.
 
     A run that was killed goes on where it was; one that is finished is only read.
+
+    Raises:
+        TrainingError: the folder holds a run that was made with other settings or on other data.
     """
     before = job.done()
     if before is not None:
@@ -135,7 +168,7 @@ def run_paper_job(job: PaperJob, *, progress_bar: bool = False) -> dict[str, Any
         job.folder.mkdir(parents=True, exist_ok=True)
         about = {key: value for key, value in source.about.items() if key != "clips"}
         facts: dict[str, Any] = {"shape": shape._asdict(), "where": _where(job), "preparation": about}
-        write_json(job.folder / RUN, {**job.description(), **facts})
+        write_json(job.folder / RUN, {**job.description(source), **facts})
     trainer, objective = make_paper_trainer(job, corpus, fold, shape)
     train_by(job.schedule, trainer, progress_bar=progress_bar)
     batches = evaluation_batches(job, corpus, fold.test)
@@ -247,7 +280,7 @@ def open_job(run: Path) -> tuple[PaperJob, Shape]:
         )
     where = stored["where"]
     content = {
-        **{key: value for key, value in stored.items() if key not in ("kind", "shape", "where", "preparation")},
+        **{key: value for key, value in stored.items() if key not in NOT_OF_THE_JOB},
         "system": {**stored["system"], "weights": where["weights"]},
         "schedule": stored["schedule"],
         "corpus": where["corpus"],

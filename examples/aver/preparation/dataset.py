@@ -28,10 +28,11 @@ from examples.aver.preparation.movie import MovieSettings, PreparedMovie, nothin
 from examples.aver.preparation.report import ClipRow, row_of, write_report
 from examples.aver.preparation.workers import in_processes
 from examples.aver.recipe import TARGET
+from examples.aver.replacement import check_replaceable, replacing, same_data_set
 from examples.aver.sources import Inventory, MovieClip
 from mrpnkit.data import Corpus, CorpusWriter
 from mrpnkit.errors import CorpusError, DependencyError, RegistryError
-from mrpnkit.records import write_json
+from mrpnkit.records import read_json, write_json
 
 VERSION = 1
 """Of how a movie becomes a clip; another number makes all clips anew."""
@@ -58,7 +59,8 @@ def prepare_movies(
     """Prepares all clips of a data set, or goes on where a run was stopped, or opens what is finished.
 
     A clip that lacks a modality, or whose face or sound cannot be used, has no steps of it. One that has neither is
-    not in the corpus, and in the report.
+    not in the corpus, and in the report. An older corpus of the same data set, of other movies or settings, is replaced
+    when the new one is whole; for that time there must be room for both.
 
     Args:
         inventory: the clips.
@@ -69,17 +71,19 @@ def prepare_movies(
         keep_clips: leaves ``clips/`` there, so that a data set that grows is prepared clip by clip.
 
     Raises:
-        CorpusError: no clips, or none that could be read.
+        CorpusError: no clips, none that could be read, or a folder that holds another data set or kind of corpus.
         RegistryError, DependencyError: of the detector.
     """
     if not inventory.clips:
         raise CorpusError(f"{inventory.name}: there are no clips to prepare.")
     DETECTORS[settings.faces.detector]()  # an unknown name is told before the work
-    console.print(inventory.summary())
     tasks = [_Task(clip, _origin(clip, settings)) for clip in inventory.clips]
     about = about_of(inventory, tasks, settings)
     store, folder = ClipStore(out / "clips"), out / "corpus"
-    if folder.exists() and Corpus.open(folder).about == about:
+    before = check_replaceable(folder, about)
+    _check_unfinished(out, store, inventory)
+    console.print(inventory.summary())
+    if before is not None and before.about == about:
         if not keep_clips:
             shutil.rmtree(store.folder, ignore_errors=True)
         return Corpus.open(folder)
@@ -87,9 +91,8 @@ def prepare_movies(
     write_json(out / "inventory.json", _inventory_record(inventory))
     rows = _prepare_clips(tasks, store, settings, console, workers=workers or os.cpu_count() or 1)
     write_report(out, inventory, rows, store)
-    if folder.exists():
+    if before is not None:
         console.print(f"{folder} was prepared from other movies or settings; it is made anew.")
-        shutil.rmtree(folder)
     _assemble(inventory, rows, store, folder, settings, about)
     if not keep_clips:
         shutil.rmtree(store.folder)
@@ -135,6 +138,20 @@ def summary_of(rows: Sequence[ClipRow]) -> str:
     return (
         f"{len(rows)} clips: {with_face} with a face, {with_sound} with sound, {odd} odd. The face was found in {rate} "
         f"of {keys} key pictures."
+    )
+
+
+def _check_unfinished(out: Path, store: ClipStore, inventory: Inventory) -> None:
+    """Clips of another data set, whose preparation was stopped, would be removed at the end."""
+    begun = out / "inventory.json"
+    if not (store.folder.exists() and begun.is_file()):
+        return
+    name = str(read_json(begun).get("name", ""))
+    if same_data_set(name, inventory.name):
+        return
+    raise CorpusError(
+        f"{store.folder} holds clips of {name}, whose preparation was begun; clips of {inventory.name} do not belong "
+        "there. Give another --out or the --data that was begun with, or remove it."
     )
 
 
@@ -203,7 +220,10 @@ def _assemble(
             f"See {folder.parent / 'report.csv'}."
         )
     rates = {"video": settings.rate, "audio": float(settings.sound_rate)}
-    with CorpusWriter(folder, classes={TARGET: inventory.classes}, rates=rates, about=about) as writer:
+    with (
+        replacing(folder) as place,
+        CorpusWriter(place, classes={TARGET: inventory.classes}, rates=rates, about=about) as writer,
+    ):
         for clip in inventory.clips:
             if clip.id not in used:
                 continue
