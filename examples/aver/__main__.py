@@ -1,9 +1,10 @@
 """The command line of the audio-video emotion system: ``python -m examples.aver COMMAND``."""
 
 import sys
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 from rich.console import Console
@@ -106,7 +107,8 @@ def train(
 
     corpus, _ = open_corpus(data, out, console)
     recipe = Recipe() if epochs is None else replace(Recipe(), epochs=epochs)
-    tested, validated = (tuple(filter(None, text.split(","))) for text in (test_actors, validation_actors))
+    known = set(corpus.groups["actor"].tolist())
+    tested, validated = (actors_named(text, known) for text in (test_actors, validation_actors))
     if bool(tested) != bool(validated):
         raise typer.BadParameter("name both, or neither", param_hint="--test-actors, --validation-actors")
     job = Job(out / "corpus", out, network, fold - 1, folds or number_of_folds(corpus), seed, recipe, tested, validated)
@@ -115,6 +117,20 @@ def train(
     result = run_job(job, progress_bar=console.is_terminal)
     _print_metrics(result["metrics"], f"{network}, test actors {', '.join(result['test_actors'])}")
     console.print(f"Run: {job.folder}", soft_wrap=True)
+
+
+def actors_named(text: str, known: Collection[str]) -> tuple[str, ...]:
+    """Actors as they are called in a corpus, from a list with commas: each once, in the order given.
+
+    RAVDESS writes ``Actor_01`` and a corpus may call that actor ``1``, so leading zeros are dropped where the corpus
+    has the shorter name and not the longer. Unknown names are left as they are, for the split to refuse.
+
+    >>> actors_named("1, 02,02", {"1", "2"}), actors_named("02", {"02", "2"})
+    (('1', '2'), ('02',))
+    """
+    names = dict.fromkeys(name for part in text.split(",") if (name := part.strip()))
+    shorter = {name: name.lstrip("0") or "0" for name in names if name.isdigit() and name not in known}
+    return tuple(dict.fromkeys(shorter[name] if shorter.get(name) in known else name for name in names))
 
 
 @app.command()
@@ -186,8 +202,23 @@ def main() -> None:
     try:
         app(prog_name="python -m examples.aver")
     except MrpnkitError as error:
-        Console(stderr=True, highlight=False).print(Text.assemble(("Error:", "red"), f" {error}"), soft_wrap=True)
-        sys.exit(2)
+        _tell(str(error))
+    except OSError as error:
+        _tell(_about_files(error))
+
+
+def _tell(mistake: str) -> NoReturn:
+    Console(stderr=True, highlight=False).print(Text.assemble(("Error:", "red"), f" {mistake}"), soft_wrap=True)
+    sys.exit(2)
+
+
+def _about_files(error: OSError) -> str:
+    """Which file or folder the system refused, why, and what to do."""
+    if error.filename is None:
+        return f"Reading or writing failed: {error}. Mend that, and give the command again."
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        return f"{error.filename} is a file, or lies below one; a folder is expected there. Give another path."
+    return f"{error.filename} cannot be read or written: {error.strerror}. Give a path that can, or change its rights."
 
 
 if __name__ == "__main__":

@@ -17,9 +17,10 @@ def read_openface(path: Path, *, minimum_confidence: float = 0.7, fps: float | N
 
     Column names may have leading blanks and stand in any order; other columns are ignored (``X_0``, in capitals, is
     OpenFace's position in space and another thing than ``x_0``). A frame is good when its ``success`` is not 0, its
-    ``confidence`` reaches the minimum and its points are finite; the columns ``frame``, ``timestamp``, ``success``
-    and ``confidence`` may be absent, which then says nothing against a frame. Where a frame has several rows, as
-    OpenFace writes for several faces, the most confident one counts; frames left out of the file are filled in too.
+    ``confidence`` reaches the minimum and its points are finite and not all in one place; the columns ``frame``,
+    ``timestamp``, ``success`` and ``confidence`` may be absent, which then says nothing against a frame. Where a frame
+    has several rows, as OpenFace writes for several faces, the most confident one counts; frames left out of the file
+    are filled in too.
 
     Args:
         path: the CSV file.
@@ -27,11 +28,11 @@ def read_openface(path: Path, *, minimum_confidence: float = 0.7, fps: float | N
         fps: frames a second; by default from the timestamps, or 29.97 where they do not tell.
 
     Raises:
-        CorpusError: missing file, missing columns, a value that is no number, or no good frame at all.
+        CorpusError: missing file, one that is no text, missing columns, a value that is no number, or no good frame.
     """
     if not path.is_file():
         raise CorpusError(f"The landmark file {path} does not exist; the clip is listed, so its file should be there.")
-    with path.open(encoding="utf-8-sig") as lines:
+    with path.open(encoding="utf-8-sig", errors="replace") as lines:
         names = [name.strip() for name in lines.readline().split(",")]
         wanted = [f"{axis}_{point}" for axis in "xy" for point in range(POINTS)]
         missing = [name for name in wanted if name not in names]
@@ -51,19 +52,23 @@ def read_openface(path: Path, *, minimum_confidence: float = 0.7, fps: float | N
         try:
             table = np.loadtxt(rows, delimiter=",", usecols=columns, ndmin=2)
         except (ValueError, IndexError) as error:
-            raise CorpusError(f"The landmark file {path} cannot be read as numbers: {error}") from error
+            raise CorpusError(
+                f"The landmark file {path} cannot be read as numbers: {error}. It may be cut off. Fetch it or "
+                "track the movie again, or remove it."
+            ) from error
     points = np.stack([table[:, :POINTS], table[:, POINTS : 2 * POINTS]], axis=-1)
     extra = {name: table[:, 2 * POINTS + place] for place, name in enumerate(known)}
-
+    if not np.isfinite(extra.get("frame", np.zeros(1))).all():
+        raise CorpusError(f"The landmark file {path} has frames without a number. Track the movie again, or remove it.")
     confidence = extra.get("confidence", np.ones(len(table)))
     good = (extra.get("success", np.ones(len(table))) != 0) & (confidence >= minimum_confidence)
-    good &= np.isfinite(points).all(axis=(1, 2))
+    good &= np.isfinite(points).all(axis=(1, 2)) & (points != points[:, :1]).any(axis=(1, 2))
     if not good.any():
         raise CorpusError(
             f"The landmark file {path} has no good frame: of {len(table)}, "
             f"{int((extra.get('success', good) != 0).sum())} "
             f"have success and the highest confidence is {np.nan_to_num(confidence, nan=0.0).max():.2f} (at least "
-            f"{minimum_confidence:.2f} is asked for). Lower minimum_confidence, or leave the clip out."
+            f"{minimum_confidence:.2f} is asked for). Track the movie again, or remove the file."
         )
     frames = (
         np.arange(len(table)) if "frame" not in extra else np.round(extra["frame"] - extra["frame"].min()).astype(int)

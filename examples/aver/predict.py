@@ -48,6 +48,7 @@ class MoviePrediction(NamedTuple):
         answered_by: the head whose class is the answer; None where nothing could be judged.
         timeline: the same over sliding windows.
         notes: what is missing, in sentences.
+        path: of the movie's file, whole; None where it was given as frames and samples.
     """
 
     name: str
@@ -56,6 +57,7 @@ class MoviePrediction(NamedTuple):
     answered_by: str | None
     timeline: Timeline
     notes: tuple[str, ...]
+    path: str | None = None
 
     @property
     def probabilities(self) -> Probabilities | None:
@@ -69,7 +71,7 @@ class MoviePrediction(NamedTuple):
         return None if found is None else self.classes[int(np.argmax(found))]
 
     def record(self) -> dict[str, Any]:
-        """Plain data: answer, probabilities of all heads, timeline, notes."""
+        """Plain data: the movie and its file, answer, probabilities of all heads, timeline, notes."""
 
         def named(values: Probabilities | None) -> dict[str, float] | None:
             if values is None or np.isnan(values).any():
@@ -86,6 +88,7 @@ class MoviePrediction(NamedTuple):
         ]
         return {
             "movie": self.name,
+            "path": self.path,
             "emotion": self.emotion,
             "answered_by": self.answered_by,
             "heads": {head: named(values) for head, values in self.heads.items()},

@@ -12,6 +12,9 @@ from examples.aver.figures import STYLE
 from examples.aver.predict import MoviePrediction
 from mrpnkit.mrpn import FUSED
 
+MOST_FACES = 8
+"""That fit beside each other where the pictures last as long as the time axis."""
+
 TITLES = {FUSED: "fusion", "video": "face", "audio": "voice"}
 
 
@@ -57,14 +60,16 @@ def draw_prediction(
 
 
 def _faces(axis: mpl.axes.Axes, frames: Frames | None, seconds: float) -> None:
+    """Faces beside each other, each in its own part of the time that the pictures take; no frame is shown twice."""
     axis.set_axis_off()
     if frames is None or not len(frames.pixels):
         axis.text(0.5, 0.5, "no face", transform=axis.transAxes, ha="center", va="center")
         return
-    count = 8
-    duration = len(frames.pixels) / frames.fps
+    share = min(1.0, len(frames.pixels) / frames.fps / seconds)
+    count = min(max(1, round(MOST_FACES * share)), len(frames.pixels))
+    room = share / count if count > 1 else max(share, 1 / MOST_FACES)
     for place in range(count):
-        inset = axis.inset_axes((place / count * min(1.0, duration / seconds), 0.0, 0.98 / count, 1.0))
+        inset = axis.inset_axes((place * room, 0.0, 0.98 * room, 1.0))
         inset.imshow(frames.pixels[int((place + 0.5) / count * len(frames.pixels))])
         inset.set_axis_off()
 

@@ -154,5 +154,10 @@ def _arrays(archive: Path, changed: int) -> dict[str, NDArray[np.generic]]:
 
 
 def _check_folder(folder: Path) -> None:
+    if folder.is_file():
+        raise CorpusError(
+            f"{folder} is a file; expected the folder that the RAVDESS files were put in, such as "
+            f"{folder.absolute().parent}."
+        )
     if not folder.is_dir():
         raise CorpusError(f"The folder {folder} does not exist; give the one that the RAVDESS files were put in.")

@@ -15,6 +15,7 @@ landmarks share the last six numbers, which are the clip's id.
 
 import re
 import warnings
+from collections.abc import Container, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -26,7 +27,10 @@ from mrpnkit.errors import CorpusError
 Incomplete = Literal["refuse", "skip", "keep"]
 INTENSITIES = {1: "normal", 2: "strong"}
 STATEMENTS = {1: "Kids are talking by the door", 2: "Dogs are sitting by the door"}
-_NAME = re.compile(r"\d{2}(-\d{2}){6}")
+LARGEST = (3, 2, len(EMOTIONS), 2, 2, 2, 24)
+"""The largest that each number of a name can be."""
+NAME = re.compile(r"\d{2}(-\d{2}){6}")
+"""What looks like a name: seven two-digit numbers."""
 
 
 class Name(NamedTuple):
@@ -62,6 +66,10 @@ class Survey(NamedTuple):
         """Clips that have a recording and no landmarks."""
         return [clip for clip in self.audio if clip not in self.landmarks]
 
+    def without(self, unusable: Container[str]) -> "Survey":
+        """The same less the landmarks of some clips."""
+        return Survey(self.audio, {clip: path for clip, path in self.landmarks.items() if clip not in unusable})
+
 
 def decode_name(stem: str) -> Name:
     """A file name without its ending, decoded.
@@ -73,16 +81,33 @@ def decode_name(stem: str) -> Name:
     Raises:
         CorpusError: not seven two-digit numbers, or a number out of its range.
     """
-    if not _NAME.fullmatch(stem):
+    if not NAME.fullmatch(stem):
         raise CorpusError(
             f"{stem!r} is no RAVDESS name; expected seven two-digit numbers such as 03-01-06-01-02-01-12."
         )
-    name = Name(*(int(number) for number in stem.split("-")))
-    for part, largest in zip(Name._fields, (3, 2, len(EMOTIONS), 2, 2, 2, 24), strict=True):
-        value = getattr(name, part)
-        if not 1 <= value <= largest:
-            raise CorpusError(f"{stem!r} is no RAVDESS name: its {part} is {value:02d}, expected 01 to {largest:02d}.")
-    return name
+    wrong = _wrong_number(stem)
+    if wrong is not None:
+        raise CorpusError(f"{stem!r} is no RAVDESS name: {wrong}.")
+    return Name(*(int(number) for number in stem.split("-")))
+
+
+def why_not(stem: str) -> str | None:
+    """Why a name that looks like one of RAVDESS is none; None for one that is, and for one that does not look like it.
+
+    >>> why_not("01-01-09-01-02-01-12")
+    'its emotion is 09, expected 01 to 08'
+    >>> why_not("01-01-08-01-02-01-12"), why_not("holiday")
+    (None, None)
+    """
+    return _wrong_number(stem) if NAME.fullmatch(stem) else None
+
+
+def _wrong_number(stem: str) -> str | None:
+    """Which of the seven numbers is out of its range."""
+    for part, text, largest in zip(Name._fields, stem.split("-"), LARGEST, strict=True):
+        if not 1 <= int(text) <= largest:
+            return f"its {part} is {text}, expected 01 to {largest:02d}"
+    return None
 
 
 def survey(folder: Path) -> Survey:
@@ -100,7 +125,7 @@ def survey(folder: Path) -> Survey:
     landmarks: dict[tuple[str, int], Path] = {}
     for path in sorted(folder.rglob("*")):
         ending = path.suffix.lower()
-        if ending not in (".wav", ".flac", ".csv") or not _NAME.fullmatch(path.stem) or not path.is_file():
+        if ending not in (".wav", ".flac", ".csv") or not NAME.fullmatch(path.stem) or not path.is_file():
             continue
         name = decode_name(path.stem)
         if name.channel != 1 or name.modality == 2 or (ending == ".csv" and name.modality != 1):
@@ -124,11 +149,14 @@ def read_official(folder: Path, *, incomplete: Incomplete = "skip", minimum_conf
         folder: everything below it is looked at.
         incomplete: what to do with clips that have only one of recording and landmarks: ``"refuse"`` raises, ``"skip"``
             leaves them out and warns, ``"keep"`` keeps them with the other modality missing (no steps). A folder
-            without any recordings, or without any landmarks, is only accepted by ``"keep"``.
+            without any recordings, or without any landmarks, is only accepted by ``"keep"``. Landmarks that cannot be
+            used (see :func:`~examples.aver.openface.read_openface`) count as missing, and are always told.
         minimum_confidence: of OpenFace, for a frame to be believed.
 
+    Every table of landmarks is read once, which takes some hundredths of a second each.
+
     Raises:
-        CorpusError: no such folder, nothing found, or clips that are not complete.
+        CorpusError: no such folder, nothing found, clips that are not complete, or none that is left.
     """
     if incomplete not in ("refuse", "skip", "keep"):
         raise CorpusError(f"read_official: incomplete is {incomplete!r}; expected 'refuse', 'skip' or 'keep'.")
@@ -144,17 +172,29 @@ def read_official(folder: Path, *, incomplete: Incomplete = "skip", minimum_conf
         for kind, missing in (("no recording", found.without_audio), ("no landmarks", found.without_landmarks))
         if missing
     ]
-    ids = found.audio.keys() | found.landmarks.keys()
-    if parts and incomplete != "keep":
-        problem = f"RAVDESS below {folder}: {'; '.join(parts)}."
-        ids = found.audio.keys() & found.landmarks.keys()
-        if incomplete == "refuse" or not ids:
-            raise CorpusError(
-                f"{problem} Add the files (Zenodo records 1188976 and 3255102), or pass incomplete='keep' to use "
-                "clips with "
-                "one modality missing" + (", or 'skip' to leave them out." if ids else ".")
-            )
-        warnings.warn(f"{problem} These clips are left out.", stacklevel=2)
+    read = found.landmarks.keys() & found.audio.keys() if incomplete == "skip" else found.landmarks.keys()
+    unusable = _unusable({clip: found.landmarks[clip] for clip in sorted(read)}, minimum_confidence)
+    found = found.without(unusable)
+    complete, some = found.audio.keys() & found.landmarks.keys(), found.audio.keys() | found.landmarks.keys()
+    ids = some if incomplete == "keep" else complete
+    if not ids or (incomplete == "refuse" and (parts or unusable)):
+        if unusable:
+            parts += [_listed("landmarks that cannot be used", list(unusable)), *list(unusable.values())[:3]]
+        raise CorpusError(
+            f"RAVDESS below {folder}: {'; '.join(parts).rstrip('.')}. Add the files (Zenodo records 1188976 and "
+            "3255102), or pass incomplete='keep' to use clips with one modality missing"
+            + (", or 'skip' to leave them out." if ids else ".")
+        )
+    if unusable:
+        parts.append(f"{len(unusable)} clips have landmarks that cannot be used ({', '.join(unusable)})")
+    if unusable or (parts and incomplete == "skip"):
+        done = (
+            "Of clips with such landmarks, the recordings are kept."
+            if incomplete == "keep"
+            else "These clips are left out."
+        )
+        first = f" The first such table: {next(iter(unusable.values()))}" if unusable else ""
+        warnings.warn(f"RAVDESS below {folder}: {'; '.join(parts)}. {done}{first}", stacklevel=2)
     names = sorted((decode_name(f"01-{clip}") for clip in ids), key=lambda name: (name.actor, name))
     return [_clip(name, found, minimum_confidence) for name in names]
 
@@ -174,6 +214,17 @@ def _clip(name: Name, found: Survey, minimum_confidence: float) -> Clip:
         read_landmarks=partial(read_openface, tracking, minimum_confidence=minimum_confidence) if tracking else None,
         read_speech=partial(read_wave, recording) if recording else None,
     )
+
+
+def _unusable(landmarks: Mapping[str, Path], minimum_confidence: float) -> dict[str, str]:
+    """Why tables of landmarks cannot be used, by clip; those that can are not in it."""
+    reasons = {}
+    for clip, path in landmarks.items():
+        try:
+            read_openface(path, minimum_confidence=minimum_confidence)
+        except CorpusError as error:
+            reasons[clip] = str(error)
+    return reasons
 
 
 def _listed(kind: str, clips: list[str]) -> str:

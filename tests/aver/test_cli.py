@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from examples.aver.__main__ import app, main
+from examples.aver.__main__ import actors_named, app, main
 
 COMMANDS = [command.name or command.callback.__name__ for command in app.registered_commands if command.callback]
 
@@ -70,6 +70,105 @@ def test_a_mistake_is_told_in_a_sentence(
     assert text in shown.err
     assert "Traceback" not in shown.err + shown.out
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["prepare", "--data", "{}/a.mp4"], "a.mp4 is a file; expected the folder that the RAVDESS files were put in"),
+        (["prepare-movies", "--data", "{}/a.mp4"], "a.mp4 is a file; expected the folder that the movies were put in"),
+        (["prepare-movies", "--data", "{}/nowhere"], "nowhere does not exist"),
+        (["prepare-movies", "--data", "{}/one", "--out", "/proc/xx"], "/proc/xx cannot be read or written: "),
+        (
+            ["prepare-movies", "--data", "{}/one", "--out", "{}/a.mp4"],
+            "a.mp4 is a file, or lies below one; a folder is",
+        ),
+        (
+            ["figure", "3", "--to", "{}/x.foo"],
+            "x.foo ends in '.foo'; figures are written as PNG. Give a name that ends in",
+        ),
+        (["figure", "3", "--to", "{}/x"], "x ends in ''; figures are written as PNG"),
+        (["figure", "5", "--to", "{}/x.jpg"], "x.jpg ends in '.jpg'; figures are written as PNG"),
+    ],
+)
+def test_files_and_folders_that_cannot_serve(
+    arguments: list[str],
+    text: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "a.mp4").write_bytes(b"no movie")
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "01-01-01-01-01-01-01.mp4").write_bytes(b"no movie")
+    before = sorted(tmp_path.rglob("*"))
+    assert run(monkeypatch, *(argument.format(tmp_path) for argument in arguments)) == 2
+    shown = capsys.readouterr()
+    assert shown.err.startswith("Error: ")
+    assert len(shown.err.splitlines()) == 1
+    assert text in shown.err
+    assert "Traceback" not in shown.err + shown.out
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_errors_of_the_system_without_a_file(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("examples.aver.demo.open_corpus", full)
+    assert run(monkeypatch, "prepare", "--out", str(tmp_path)) == 2
+    assert "Error: Reading or writing failed: [Errno 28] No space left on device." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "known", "names"),
+    [
+        ("1, 2", "1 2 3", ("1", "2")),
+        (" 01 ,2,", "1 2 3", ("1", "2")),
+        ("1,01,1", "1 2 3", ("1",)),
+        ("01,02", "01 02", ("01", "02")),
+        ("01", "1 01", ("01",)),
+        ("1", "01", ("1",)),  # is no actor, and is told so when the corpus is split
+        ("0", "0 1", ("0",)),
+        ("00", "0 1", ("0",)),
+        ("anna, 007", "anna 7", ("anna", "7")),
+        ("099", "1 2", ("099",)),
+        (" , ", "1", ()),
+        ("", "1", ()),
+    ],
+)
+def test_actors_as_the_corpus_calls_them(text: str, known: str, names: tuple[str, ...]) -> None:
+    assert actors_named(text, known.split()) == names
+
+
+def test_train_reads_actors_with_blanks_and_zeros(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the training is told to test on; it is not run."""
+    import numpy as np
+
+    from examples.aver import demo, job
+    from mrpnkit.data import Corpus
+
+    actors = [str(number) for number in range(1, 7)]
+    corpus = Corpus.from_arrays(
+        {"video": [np.zeros((2, 3), np.float32)] * 6},
+        {"emotion": ["calm", "happy"] * 3},
+        ids=actors,
+        groups={"actor": actors},
+        classes={"emotion": ["calm", "happy"]},
+    )
+    asked: list[job.Job] = []
+
+    def note(given: job.Job, **_: object) -> dict[str, object]:
+        asked.append(given)
+        return {"metrics": {}, "test_actors": given.test_actors}
+
+    monkeypatch.setattr(demo, "open_corpus", lambda *_, **__: (corpus, 0.0))
+    monkeypatch.setattr(job, "run_job", note)
+    arguments = ["--test-actors", "1, 02", "--validation-actors", "03"]
+    assert run(monkeypatch, "train", "--out", str(tmp_path), *arguments) == 0
+    assert (asked[0].test_actors, asked[0].validation_actors) == (("1", "2"), ("3",))
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ def test_all_pictures_in_order(plain: Path) -> None:
     assert [level_of(image) for _, image in read] == pytest.approx(wanted, abs=3)
     assert read[0][1].shape == (48, 64, 3)
     assert pictures.damage == WHOLE
-    assert facts(plain)[2:] == (25.0, 64, 48, 48000)
+    assert facts(plain)[2:] == (25.0, 64, 48, 48000, 1.2)
 
 
 def test_threads_change_nothing(plain: Path) -> None:

@@ -225,7 +225,7 @@ def test_drawn_movies_and_what_cannot_be_opened(run: PaperJob, tmp_path: Path) -
     assert "Left out: The movie" in text
     assert "(video alone)" in text
     assert any(note.startswith("no sound") for note in found[1].notes)
-    with pytest.raises(CorpusError, match="None of the 1 movies could be judged"):
+    with pytest.raises(CorpusError, match=r"^The movie .*broken\.mp4 cannot be opened"):
         predict_movies(run.folder, [broken], Console(quiet=True), detector="none")
 
 

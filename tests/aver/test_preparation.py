@@ -114,7 +114,7 @@ def test_the_report(prepared: tuple[Path, str]) -> None:
     good, silent, broken, lost = rows.values()
     assert (good["frames"], good["oddities"], good["treatment"], good["face_seen"]) == ("30", "", "", "1.0")
     assert (good["key_pictures"], good["key_pictures_with_face"]) == ("3", "3")
-    assert silent["oddities"].startswith("silent: no sample is above")
+    assert silent["oddities"].startswith("silent: every sample is 0 in ")
     assert silent["treatment"] == "the clip has no audio: standardising would only enlarge noise"
     assert "corrupt: " in broken["oddities"]
     assert lost["oddities"].startswith("unreadable: The movie ")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from examples.aver.clips import EMOTIONS
-from examples.aver.sources import MovieClip, find_source, read_cremad, read_movies, read_ravdess_movies
+from examples.aver.sources import Inventory, MovieClip, find_source, read_cremad, read_movies, read_ravdess_movies
 from examples.aver.sources.cremad import design
 from examples.aver.sources.ravdess_movies import expected_clips
 from mrpnkit.errors import CorpusError, InputError
@@ -199,6 +199,52 @@ def test_the_data_set_is_found_out(ravdess: Path, cremad: Path, tmp_path: Path) 
     put(other / "holiday.mp4")
     with pytest.raises(CorpusError, match=r"no movies of RAVDESS .* or CREMA-D .*named holiday\.mp4"):
         find_source(other)
+
+
+def reasons(found: Inventory) -> dict[str, str]:
+    return {left.path.name: left.reason for left in found.left_out}
+
+
+def test_names_that_look_like_ravdess_and_are_none_are_told(ravdess: Path) -> None:
+    for name in ("01-01-09-01-02-01-03.mp4", "01-01-02-01-02-01-25.mp4", "01-01-00-01-02-01-03.MOV", "1-1-2.mp4"):
+        put(ravdess / "Actor_03" / name)
+    put(ravdess / "1001_DFA_ANG_XX.flv")
+    put(ravdess / "recordings" / "01-01-09-01-02-01-03.csv")  # no movie
+    found = read_ravdess_movies(ravdess)
+    assert len(found.clips) == 2
+    told = reasons(found)
+    assert told.pop("01-02-02-01-02-01-03.mp4") == "song, not speech"
+    assert told.pop("02-01-04-02-01-02-12.mp4") == "the same takes without sound (02)"
+    assert told == {
+        "01-01-09-01-02-01-03.mp4": "named like RAVDESS, but its emotion is 09, expected 01 to 08",
+        "01-01-00-01-02-01-03.MOV": "named like RAVDESS, but its emotion is 00, expected 01 to 08",
+        "01-01-02-01-02-01-25.mp4": "named like RAVDESS, but its actor is 25, expected 01 to 24",
+        "1001_DFA_ANG_XX.flv": "of CREMA-D, in a folder of RAVDESS (prepare it with --source cremad)",
+    }
+    assert "Left out: 1 file, of CREMA-D, in a folder of RAVDESS" in found.summary()
+
+
+def test_names_that_look_like_cremad_and_are_none_are_told(cremad: Path) -> None:
+    for name in ("1001_ABC_ANG_XX", "1001_DFA_SUR_XX", "1001_DFA_ANG_UP", "holiday", "01-01-02-01-02-01-03"):
+        put(cremad / "VideoFlash" / f"{name}.flv")
+    found = read_cremad(cremad)
+    assert len(found.clips) == 4
+    told = reasons(found)
+    assert told.pop("1002_ITS_SAD_XX.flv").startswith("Git LFS pointers")
+    assert told == {
+        "1001_ABC_ANG_XX.flv": "named like CREMA-D, but its sentence is ABC, expected one of "
+        "IEO, TIE, IOM, IWW, TAI, MTI, IWL, ITH, DFA, ITS, TSI, WSI",
+        "1001_DFA_SUR_XX.flv": "named like CREMA-D, but its emotion is SUR, expected one of "
+        "NEU, HAP, SAD, ANG, FEA, DIS",
+        "1001_DFA_ANG_UP.flv": "named like CREMA-D, but its level is UP, expected one of LO, MD, HI, XX, X",
+        "01-01-02-01-02-01-03.flv": "named like RAVDESS, in a folder of CREMA-D (prepare it with --source ravdess)",
+    }
+
+
+def test_only_names_that_look_like_cremad(tmp_path: Path) -> None:
+    put(tmp_path / "1001_ABC_ANG_XX.flv")
+    with pytest.raises(CorpusError, match=r"is no CREMA-D movie such as VideoFlash/1001_DFA_ANG_XX\.flv\.$"):
+        read_cremad(tmp_path)
 
 
 def test_a_clip_must_make_sense() -> None:

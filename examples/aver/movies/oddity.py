@@ -13,6 +13,8 @@ TREATMENTS: Mapping[str, str] = {
     "gap": "the nearest picture is shown for as long as there is none",
     "no pictures": "the clip has no video",
     "no sound": "the clip has no audio",
+    "several audio tracks": "the one that is marked as default is read, or the first; another where that is silent",
+    "channels cancel": "the first channel is read: the mean of the channels would leave next to nothing",
     "silent": "the clip has no audio: standardising would only enlarge noise",
     "short": "kept; time slices of a second cannot be drawn from it",
     "no face": "the clip has no video",

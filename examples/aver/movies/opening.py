@@ -1,5 +1,6 @@
 """Opening a movie file, and what its header says about it."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +10,7 @@ from mrpnkit.errors import CorpusError, DependencyError
 
 if TYPE_CHECKING:
     from av.container import InputContainer
+    from av.video.stream import VideoStream
 
 
 class Facts(NamedTuple):
@@ -20,6 +22,7 @@ class Facts(NamedTuple):
         rate: pictures a second on average; None without a stream of pictures.
         width, height: of a picture as it is stored, before it is turned upright.
         sound_rate: samples a second; None without a stream of sound.
+        pictures_end: when the stream of pictures ends, in seconds from ``start``; None where the header does not say.
     """
 
     start: float
@@ -28,6 +31,7 @@ class Facts(NamedTuple):
     width: int
     height: int
     sound_rate: int | None
+    pictures_end: float | None = None
 
 
 @contextmanager
@@ -42,6 +46,10 @@ def open_movie(path: Path) -> Iterator["InputContainer"]:
         import av
     except ImportError as error:
         raise DependencyError("Reading movies needs the package 'av'. Install it: pip install 'mrpnkit[av]'") from error
+    if path.is_dir():
+        raise CorpusError(
+            f"The movie {path} is a folder; expected a file. Name the movies in it, such as {path}/*.mp4."
+        )
     if not path.is_file():
         raise CorpusError(f"The movie {path} does not exist.")
     try:
@@ -76,15 +84,28 @@ def facts_of(container: "InputContainer") -> Facts:
     ]
     if container.duration is not None:
         seconds.append(container.duration / 1e6)
+    start = (container.start_time or 0) / 1e6
     rate = None if video is None else (video.average_rate or video.guessed_rate or video.base_rate)
     return Facts(
-        start=(container.start_time or 0) / 1e6,
+        start=start,
         seconds=max(seconds, default=None),
         rate=float(rate) if rate else (None if video is None else 25.0),
         width=0 if video is None else video.width,
         height=0 if video is None else video.height,
         sound_rate=None if audio is None else audio.sample_rate,
+        pictures_end=None if video is None else _end_of(video, start),
     )
+
+
+def _end_of(stream: "VideoStream", start: float) -> float | None:
+    """The end of a stream in seconds from ``start``: by its duration, or by the tag that Matroska has instead of it."""
+    if stream.duration is not None and stream.time_base is not None:
+        return float(((stream.start_time or 0) + stream.duration) * stream.time_base) - start
+    tag = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
+    if tag is None:
+        return None
+    hours, minutes, seconds = tag.groups()
+    return 3600 * int(hours) + 60 * int(minutes) + float(seconds) - start
 
 
 def _reason(error: Exception) -> str:

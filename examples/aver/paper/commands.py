@@ -215,7 +215,7 @@ def figure(
         python -m examples.aver figure 9
         python -m examples.aver figure 5 --run runs/aver-pixels/honest/n2-lstm-VA-AO-T/fold-01/seed-0
     """
-    from examples.aver.paper.figures import FIGURES, draw_figure
+    from examples.aver.paper.figures import FIGURES, check_path, draw_figure
     from mrpnkit.errors import InputError
 
     console = Console(highlight=False)
@@ -223,6 +223,7 @@ def figure(
     if number not in known:
         raise InputError(f"There is no figure {number} to draw; there are {', '.join(map(str, known))}.")
     target = path or out / "figures" / f"figure{number:02d}.png"
+    check_path(target)
     if number == 5:
         from examples.aver.paper.embedding import draw_embedding
 
@@ -254,13 +255,16 @@ def predict(
     """The emotion of movies by a trained run: of the whole, over time, by each branch.
 
     A movie without sound or without a face is judged by the branch that is left. The run must be one of pixels and
-    sound, as `system` and `table 1` make them.
+    sound, as `system` and `table 1` make them. The exit code is 1 where a movie got no answer: it could not be opened,
+    or nothing in it could be judged.
 
     Example: python -m examples.aver predict runs/aver-pixels/honest/n2-lstm-VA-AO-T/fold-01/seed-0 movie.mp4
     """
     from examples.aver.predict_movies import predict_movies
 
-    predict_movies(run, movies, Console(highlight=False), out=out, window=window, hop=hop, detector=detector)
+    found = predict_movies(run, movies, Console(highlight=False), out=out, window=window, hop=hop, detector=detector)
+    if len(found) < len(movies) or any(prediction.emotion is None for prediction in found):
+        raise typer.Exit(1)
 
 
 def add_to(app: typer.Typer) -> None:

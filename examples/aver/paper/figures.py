@@ -17,6 +17,7 @@ from examples.aver.paper.frames import ChangeFrames, face_transform
 from examples.aver.paper.system import LEAST_SECONDS, Shape
 from examples.aver.recipe import TARGET
 from mrpnkit.data import Corpus, RandomSlice
+from mrpnkit.errors import InputError
 
 COLUMNS = 8
 WINDOW, HOP, BANDS, RANGE = 512, 64, 64, 45.0
@@ -31,16 +32,38 @@ def draw_figure(number: int, corpus: Corpus, path: Path, *, seed: int = 0) -> Pa
         corpus: of frames and sound.
         path: of the picture; its folder is made.
         seed: chooses clips and what is drawn at random.
+
+    Raises:
+        InputError: a path that does not end in ``.png``.
     """
+    check_path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with mpl.rc_context(STYLE):
         return save(FIGURES[number](corpus, np.random.default_rng(seed)), path)
 
 
+def check_path(path: Path) -> None:
+    """Nothing, where a figure can be written there as it is: as PNG.
+
+    Raises:
+        InputError: another ending.
+    """
+    if path.suffix.lower() != ".png":
+        raise InputError(
+            f"The figure {path} ends in {path.suffix!r}; figures are written as PNG. Give a name that ends in .png, "
+            f"such as {path.parent / path.stem}.png."
+        )
+
+
 def save(drawing: Drawing, path: Path) -> Path:
-    """Writes a drawing as PNG of 192 colours, which needs a third of the bytes; returns its path."""
+    """Writes a drawing as PNG of 192 colours, which needs a third of the bytes; returns its path.
+
+    Raises:
+        InputError: a path that does not end in ``.png``.
+    """
     from PIL import Image
 
+    check_path(path)
     buffer = io.BytesIO()
     drawing.savefig(buffer, format="png")
     picture = Image.open(buffer).convert("RGB")

@@ -34,7 +34,7 @@ from mrpnkit.data import Corpus, CorpusWriter
 from mrpnkit.errors import CorpusError, DependencyError, RegistryError
 from mrpnkit.records import read_json, write_json
 
-VERSION = 1
+VERSION = 2
 """Of how a movie becomes a clip; another number makes all clips anew."""
 
 

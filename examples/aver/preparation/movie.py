@@ -167,7 +167,8 @@ def _picture_oddities(reduced: Reduced, start: float, stop: float, *, whole: boo
     packets, mended, stopped = reduced.damage
     if packets or mended:
         odd.append(Oddity("corrupt", f"{packets} packets could not be used, {mended} pictures were mended"))
-    promised = reduced.facts.seconds
+    # Sound may go on after the last picture, so the whole's length counts only where the pictures' own is not told.
+    promised = reduced.facts.seconds if reduced.facts.pictures_end is None else reduced.facts.pictures_end
     if stopped or (whole and promised is not None and stop < promised - max(GAP, 0.05 * promised)):
         text = f"pictures end after {stop:.2f} s" + (f" of {promised:.2f} s" if promised is not None else "")
         odd.append(Oddity("truncated", text))

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal, cast
 
 from examples.aver.clips import Sex
+from examples.aver.ravdess_official import NAME as RAVDESS_NAME
 from examples.aver.sources.inventory import (
     MOVIES,
     RECORDINGS,
@@ -39,12 +40,17 @@ ACTORS = range(1001, 1092)
 
 NAME = re.compile(rf"(\d{{4}})_({'|'.join(SENTENCES)})_({'|'.join(CODES)})_({'|'.join(LEVELS)})")
 
+POINTERS = "Git LFS pointers, not movies (fetch them with 'git lfs pull')"
+ALIKE = re.compile(r"\d{4}_([A-Z]{3})_([A-Z]{3})_([A-Z]{1,2})")
+"""What looks like a name, with sentence, emotion and level."""
+
 
 def read_cremad(folder: Path, *, sound: SoundFrom = "movie", labels: Labels = "intended") -> Inventory:
     """All clips anywhere below ``folder``, sorted by name; the groups are actor, sex, sentence and level.
 
     Args:
-        folder: a clone, or a copy of it, with the movies themselves and not Git's pointers to them.
+        folder: a clone, or a copy of it, with the movies themselves and not Git's pointers to them. Names that look
+            like those of CREMA-D and are none, and movies of RAVDESS, are told as left out; others are passed over.
         sound: ``"recording"`` takes the sound from ``AudioWAV``, where it is there.
         labels: ``"crowd"`` takes the emotion that most people saw and heard (MultiModalVote). Clips on which they are
             divided are left out, since they have no one class.
@@ -57,13 +63,17 @@ def read_cremad(folder: Path, *, sound: SoundFrom = "movie", labels: Labels = "i
     left_out = []
     for path in files_below(folder, MOVIES):
         if not NAME.fullmatch(path.stem):
+            reason = _why_not(path.stem)
+            if reason is not None:
+                left_out.append(LeftOut(path, reason))
             continue
         if path.stat().st_size < 1024 and path.read_bytes().startswith(b"version https://git-lfs"):
-            left_out.append(LeftOut(path, "Git LFS pointers, not movies (fetch them with 'git lfs pull')"))
+            left_out.append(LeftOut(path, POINTERS))
         elif not once(found, path.stem, path):
             left_out.append(LeftOut(path, "here twice"))
     if not found:
-        pointers = f" {left_out[0].path} is only a Git LFS pointer; run 'git lfs pull'." if left_out else ""
+        lfs = [left.path for left in left_out if left.reason == POINTERS]
+        pointers = f" {lfs[0]} is only a Git LFS pointer; run 'git lfs pull'." if lfs else ""
         raise CorpusError(f"Below {folder} is no CREMA-D movie such as VideoFlash/1001_DFA_ANG_XX.flv.{pointers}")
     sexes = _column(folder, "VideoDemographics.csv", "ActorID", "Sex")
     votes = _column(folder, "summaryTable.csv", "FileName", "MultiModalVote") if labels == "crowd" else None
@@ -112,6 +122,20 @@ def design() -> set[str]:
         levels = ("LO", "MD", "HI") if sentence == "IEO" and code != "NEU" else ("XX",)
         names |= {f"{actor}_{sentence}_{code}_{level}" for level in levels}
     return names
+
+
+def _why_not(stem: str) -> str | None:
+    """Why a movie that is none of CREMA-D is worth a word; None where its name is nothing like one of a data set."""
+    if RAVDESS_NAME.fullmatch(stem):
+        return "named like RAVDESS, in a folder of CREMA-D (prepare it with --source ravdess)"
+    parts = ALIKE.fullmatch(stem)
+    if parts is None:
+        return None
+    known_parts = {"sentence": SENTENCES, "emotion": tuple(CODES), "level": tuple(LEVELS)}
+    for (part, known), text in zip(known_parts.items(), parts.groups(), strict=True):
+        if text not in known:
+            return f"named like CREMA-D, but its {part} is {text}, expected one of {', '.join(known)}"
+    return None
 
 
 def _expected(folder: Path) -> set[str]:

@@ -106,8 +106,12 @@ def files_below(folder: Path, endings: Sequence[str]) -> Iterator[Path]:
     """Files with one of the endings, anywhere below a folder, in sorted order; hidden ones are passed over.
 
     Raises:
-        CorpusError: there is no such folder.
+        CorpusError: there is no such folder, or it is a file.
     """
+    if folder.is_file():
+        raise CorpusError(
+            f"{folder} is a file; expected the folder that the movies were put in, such as {folder.absolute().parent}."
+        )
     if not folder.is_dir():
         raise CorpusError(f"The folder {folder} does not exist; give the one that the movies were put in.")
     for path in sorted(folder.rglob("*")):

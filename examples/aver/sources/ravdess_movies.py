@@ -10,7 +10,8 @@ from itertools import product
 from pathlib import Path
 
 from examples.aver.clips import EMOTIONS
-from examples.aver.ravdess_official import INTENSITIES, Name, decode_name, survey
+from examples.aver.ravdess_official import INTENSITIES, Name, decode_name, survey, why_not
+from examples.aver.sources.cremad import NAME as CREMAD_NAME
 from examples.aver.sources.inventory import MOVIES, Inventory, LeftOut, MovieClip, SoundFrom, files_below, once
 from mrpnkit.errors import CorpusError
 
@@ -22,7 +23,8 @@ def read_ravdess_movies(folder: Path, *, sound: SoundFrom = "movie") -> Inventor
     """All audio-video clips of speech anywhere below ``folder``, sorted by actor and then by name.
 
     Args:
-        folder: everything below it is looked at; files with other names are no part of RAVDESS and are passed over.
+        folder: everything below it is looked at. Names that look like those of RAVDESS and are none, and movies of
+            CREMA-D, are told as left out; files with other names are passed over.
         sound: ``"recording"`` takes the sound from the recording of the same take (``03-….wav``, or ``01-….wav``
             beside the movie), where there is one.
 
@@ -35,6 +37,11 @@ def read_ravdess_movies(folder: Path, *, sound: SoundFrom = "movie") -> Inventor
         try:
             name = decode_name(path.stem)
         except CorpusError:
+            wrong = why_not(path.stem)
+            if wrong is not None:
+                left_out.append(LeftOut(path, f"named like RAVDESS, but {wrong}"))
+            elif CREMAD_NAME.fullmatch(path.stem):
+                left_out.append(LeftOut(path, "of CREMA-D, in a folder of RAVDESS (prepare it with --source cremad)"))
             continue
         if name.channel != 1:
             left_out.append(LeftOut(path, "song, not speech"))
