@@ -270,6 +270,7 @@ def draw(study: Mapping[str, Any], path: Path) -> None:
         axes.plot([one["low"], one["high"]], [place, place], color="C0", linewidth=1.5)
         axes.plot(one["mean"], place, "o", color="C0", markersize=5)
     axes.set_yticks(range(len(names)), [name.replace("/fused", "").replace("/", ", ") for name in names])
+    axes.set_ylim(-0.8, len(names) - 0.2)
     axes.set_xlabel("points over N1, 95 % interval over blocks")
     axes.grid(axis="x", alpha=0.3)
     path.parent.mkdir(parents=True, exist_ok=True)

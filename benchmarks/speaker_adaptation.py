@@ -243,6 +243,12 @@ def report(results: Sequence[dict[str, Any]], recipe: Recipe, *, seeds: int, wri
             folds[network, "random/all"], folds[network, "random/none"]
         )._asdict()
         for network in measured
+    } | {
+        f"{network}_minus_n0/none": paired_difference(
+            folds[network, "random/none"], folds["n0", "random/none"]
+        )._asdict()
+        for network in ("n1", "n2")
+        if {network, "n0"} <= set(measured)
     }
     write_result(
         RESULT,

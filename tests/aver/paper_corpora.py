@@ -6,14 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from examples.aver.paper.job import PaperJob
+from examples.aver.paper.job import PaperJob, run_paper_job
 from examples.aver.paper.options import Options, Schedule, System
+from examples.aver.paper.system import Shape
 from mrpnkit.data import Corpus
 
 ACTORS, CLASSES, SIDE, FPS, RATE = 6, ["calm", "happy", "sad"], 32, 8.0, 16000.0
 SYSTEM = System(
     cnn="test_resnet", features=8, bands=32, hop=640, precision="float32", channels_last=False, frames_per_second=4.0
 )
+SHAPE = Shape(FPS, RATE, (SIDE, SIDE, 3), ("calm", "happy", "sad"))
 SCHEDULE = Schedule(epochs=1, batch_size=6)
 
 
@@ -38,6 +40,12 @@ def noise(folder: Path, *, classes: list[str] | None = None, seconds: float = 1.
     )
     corpus.about = {"dataset": dataset, "source": "noise"} if dataset else {"source": "noise"}
     return corpus.save(folder)
+
+
+def finished(folder: Path) -> tuple[PaperJob, dict[str, Any]]:
+    """A run of N2 on noise in ``folder/corpus``, and its figures."""
+    job = tiny_job(noise(folder / "corpus"), folder / "runs")
+    return job, run_paper_job(job)
 
 
 def tiny_job(corpus: Path, out: Path, network: str = "n2", **changes: Any) -> PaperJob:

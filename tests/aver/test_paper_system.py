@@ -23,20 +23,17 @@ from mrpnkit import Branch, Sequences
 from mrpnkit.aggregators import LSTM, BiLSTM, Transformer
 from mrpnkit.data import Corpus, CorpusDataset
 from mrpnkit.errors import InputError, TrainingError
-from tests.aver.paper_corpora import FPS, RATE, SCHEDULE, SIDE, SYSTEM, noise, tiny_job
-
-SHAPE = Shape(FPS, RATE, (SIDE, SIDE, 3), ("calm", "happy", "sad"))
+from tests.aver.paper_corpora import FPS, RATE, SCHEDULE, SHAPE, SYSTEM, finished, tiny_job
 
 
 @pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return noise(tmp_path_factory.mktemp("paper") / "corpus")
+def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[PaperJob, dict[str, Any]]:
+    return finished(tmp_path_factory.mktemp("paper"))
 
 
 @pytest.fixture(scope="module")
-def done(corpus: Path) -> tuple[PaperJob, dict[str, Any]]:
-    job = tiny_job(corpus, corpus.parent / "runs")
-    return job, run_paper_job(job)
+def corpus(done: tuple[PaperJob, dict[str, Any]]) -> Path:
+    return done[0].corpus
 
 
 @pytest.fixture(scope="module")

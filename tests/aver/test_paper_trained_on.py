@@ -16,23 +16,20 @@ pytest.importorskip("timm", reason="needs timm: pip install 'mrpnkit[av]'")
 from examples.aver.paper import job as jobs
 from examples.aver.paper.job import PaperJob, open_job, run_paper_job
 from examples.aver.paper.options import Options, Weights
-from examples.aver.paper.system import Shape, build_extractor
+from examples.aver.paper.system import build_extractor
 from mrpnkit.data import Corpus
 from mrpnkit.errors import TrainingError
-from tests.aver.paper_corpora import FPS, RATE, SIDE, SYSTEM, noise, tiny_job
-
-SHAPE = Shape(FPS, RATE, (SIDE, SIDE, 3), ("calm", "happy", "sad"))
+from tests.aver.paper_corpora import SHAPE, SYSTEM, finished, tiny_job
 
 
 @pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return noise(tmp_path_factory.mktemp("paper") / "corpus")
+def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[PaperJob, dict[str, Any]]:
+    return finished(tmp_path_factory.mktemp("paper"))
 
 
 @pytest.fixture(scope="module")
-def done(corpus: Path) -> tuple[PaperJob, dict[str, Any]]:
-    job = tiny_job(corpus, corpus.parent / "runs")
-    return job, run_paper_job(job)
+def corpus(done: tuple[PaperJob, dict[str, Any]]) -> Path:
+    return done[0].corpus
 
 
 def other(corpus: Path, folder: Path, *, first: int = 1, **about: Any) -> Path:

@@ -16,23 +16,19 @@ pytest.importorskip("av", reason="needs av: pip install 'mrpnkit[av]'")
 
 from examples.aver import predict_movies as module
 from examples.aver.clips import Frames
-from examples.aver.paper.job import run_paper_job
 from examples.aver.predict_figure import _faces
 from examples.aver.predict_movies import predict_movies, result_names
 from examples.aver.synthetic import SyntheticCorpus, write_movie
 from mrpnkit.errors import CorpusError
 from tests.aver.movie_files import scene, write
-from tests.aver.paper_corpora import noise, tiny_job
+from tests.aver.paper_corpora import finished
 from tests.aver.test_cli import run as aver
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run of N2 on noise."""
-    folder = tmp_path_factory.mktemp("predict-files")
-    job = tiny_job(noise(folder / "corpus"), folder / "runs")
-    run_paper_job(job)
-    return job.folder
+    return finished(tmp_path_factory.mktemp("predict-files"))[0].folder
 
 
 @pytest.fixture(scope="module")

@@ -26,16 +26,13 @@ from examples.aver.preparation import MovieSettings, prepare_movie
 from examples.aver.synthetic import SyntheticCorpus, write_movie
 from mrpnkit.data import Corpus, CorpusWriter
 from mrpnkit.errors import CorpusError, InputError, TrainingError
-from tests.aver.paper_corpora import FPS, RATE, SIDE, SYSTEM, noise, tiny_job
+from tests.aver.paper_corpora import FPS, RATE, SIDE, SYSTEM, finished, tiny_job
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> PaperJob:
     """A finished run of N2 on noise."""
-    folder = tmp_path_factory.mktemp("predict")
-    job = tiny_job(noise(folder / "corpus"), folder / "runs")
-    run_paper_job(job)
-    return job
+    return finished(tmp_path_factory.mktemp("predict"))[0]
 
 
 @pytest.fixture(scope="module")
