@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from benchmarks._variants import Variant, varied
-from examples.aver.job import actor_folds, evaluation_loader
+from examples.aver.job import evaluation_loader
 from examples.aver.recipe import TARGET, Recipe, build_model, modalities_of, objective_for, training_draws
 from mrpnkit import Objective
 from mrpnkit.data import Corpus, CorpusDataset, FirstStep, Fold, loader
@@ -25,11 +25,7 @@ from mrpnkit.train import Trainer, evaluate
 
 @dataclass(frozen=True)
 class Training:
-    """A variant trained with a seed and tried on what it has not seen.
-
-    Either on everybody but ``held_out``, through all epochs; or, where nobody is named, on a fold of the table, whose
-    next pair of actors selects the epoch.
-    """
+    """A variant trained with a seed on everybody but ``held_out``, through all epochs, and tried on these."""
 
     corpus: Path
     out: Path
@@ -39,7 +35,6 @@ class Training:
     seed: int
     recipe: Recipe
     fold: int = 0
-    folds: int = 10
 
     @property
     def network(self) -> str:
@@ -49,12 +44,7 @@ class Training:
     @property
     def file(self) -> Path:
         """Where the result stands."""
-        part = f"without-{'+'.join(self.held_out)}" if self.held_out else f"fold-{self.fold + 1:02d}"
-        return self.out / self.name / f"{part}-seed-{self.seed}.json"
-
-    def split(self, corpus: Corpus) -> Fold:
-        """Who trains, who selects, who is tested."""
-        return without(corpus, self.held_out) if self.held_out else actor_folds(corpus, self.folds)[self.fold]
+        return self.out / self.name / f"without-{'+'.join(self.held_out)}-seed-{self.seed}.json"
 
     def done(self) -> dict[str, Any] | None:
         """The result, if the same training was finished before."""
@@ -72,7 +62,7 @@ def train(job: Training) -> dict[str, Any]:
         return found
     start = time.perf_counter()
     corpus = Corpus.open(job.corpus)
-    fold = job.split(corpus)
+    fold = without(corpus, job.held_out)
     if job.variant.relative:
         corpus = relative(corpus, fold)
     model, objective = fit(job.variant, corpus, fold, job.recipe, job.seed)
@@ -105,11 +95,7 @@ def without(corpus: Corpus, actors: tuple[str, ...]) -> Fold:
 
 
 def fit(variant: Variant, corpus: Corpus, fold: Fold, recipe: Recipe, seed: int) -> tuple[nn.Module, Objective]:
-    """Trains a variant; the network, and what it was trained on.
-
-    The epoch is selected on the fold's validation part, as :mod:`examples.aver.job` does it; without one, the network
-    is that of the last epoch.
-    """
+    """Trains a variant through all epochs; the network, and what it was trained on."""
     recipe = replace(recipe, pairing=variant.pairing, epochs=variant.epochs or recipe.epochs)
     set_seed(seed)
     model = varied(build_model(variant.network, corpus, recipe), variant)
@@ -126,20 +112,19 @@ def fit(variant: Variant, corpus: Corpus, fold: Fold, recipe: Recipe, seed: int)
     scheduler = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, recipe.learning_rate, total_steps=len(batches) * recipe.epochs, pct_start=recipe.warm_up
     )
-    selecting = bool(len(fold.validation))
     trainer = Trainer(
         model,
         objective,
         batches,
-        evaluation_loader(variant.network, corpus, fold.validation) if selecting else None,
+        None,
         optimizer=optimizer,
         scheduler=scheduler,
         epochs=recipe.epochs,
         clip_norm=recipe.clip_norm,
-        monitor=f"{TARGET}/fused/{recipe.select_by}" if selecting else "loss",
+        monitor="loss",
         cpu=True,
     )
-    trainer.fit(keep="best" if selecting else "last")
+    trainer.fit(keep="last")
     return trainer.plain_model, objective
 
 

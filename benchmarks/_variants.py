@@ -68,12 +68,15 @@ VARIANTS: Mapping[str, Variant] = {
 }
 """All that the studies try; each with both rules of decision where it has side scores."""
 SPEAKERS: Mapping[str, Variant] = {
-    "n1_60_epochs": Variant("n1", epochs=60),
-    "n0_relative": Variant("n0", relative=True, epochs=60),
-    "n1_relative": Variant("n1", relative=True, epochs=60),
-    "n2_relative": Variant("n2", relative=True, epochs=60),
+    "n1_30_epochs": Variant("n1", epochs=30),
+    "n1_120_epochs": Variant("n1", epochs=120),
+    "n0_relative": Variant("n0", relative=True),
+    "n1_relative": Variant("n1", relative=True),
+    "n2_relative": Variant("n2", relative=True),
+    "n1_relative_gradient_0.3": Variant("n1", relative=True, gradient=0.3),
+    "n1_relative_side_weight_2": Variant("n1", relative=True, side_weight=2.0),
 }
-"""What the study on RAVDESS tries besides, where it is known whose the training samples are."""
+"""What the study on RAVDESS tries besides, where training is long and it is known whose the samples are."""
 
 
 class _ScaledGradient(torch.autograd.Function):
