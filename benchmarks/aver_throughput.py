@@ -40,7 +40,7 @@ from mrpnkit.records import read_json, versions
 from mrpnkit.report import Figure, print_figures, write_result
 from mrpnkit.report.results import machine
 
-RESULT = Path(__file__).parent / "results" / "aver_throughput.json"
+RESULTS = Path(__file__).parent / "results"
 FPS, RATE = 29.97, 16000.0
 EMOTIONS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
 
@@ -61,7 +61,7 @@ class Size:
 
 SMALL = Size(side=32, seconds=1.2, batch=2, steps=1, warm_up=1, cnn="test_resnet", bands=32, hop=640)
 CPU = Size(side=224, seconds=1.2, batch=2, steps=2, warm_up=1, cnn="resnet18", bands=256, hop=64)
-GPU = Size(side=224, seconds=3.5, batch=16, steps=20, warm_up=5, cnn="resnet18", bands=256, hop=64)
+GPU = Size(side=224, seconds=3.5, batch=8, steps=40, warm_up=4, cnn="resnet18", bands=256, hop=64)
 
 
 @dataclass(frozen=True)
@@ -91,14 +91,14 @@ def ways(*, small: bool) -> list[Way]:
 
 
 def make_corpus(folder: Path, size: Size, clips: int) -> Path:
-    """Noise: 24 pretended actors at most, every emotion by each, written as a corpus is."""
+    """Noise, the same in every clip: three pretended actors, every emotion by each, written as a corpus is."""
     generator = np.random.default_rng(0)
     rates = {"video": FPS, "audio": RATE}
     frames, samples = round(size.seconds * FPS), round(size.seconds * RATE)
+    video = generator.integers(0, 256, (frames, size.side, size.side, 3), dtype=np.uint8)
+    audio = generator.standard_normal(samples).astype(np.float32)
     with CorpusWriter(folder, classes={"emotion": EMOTIONS}, rates=rates) as writer:
         for row in range(clips):
-            video = generator.integers(0, 256, (frames, size.side, size.side, 3), dtype=np.uint8)
-            audio = generator.standard_normal(samples).astype(np.float32)
             groups = {"actor": str(row % 3), "sex": "male"}
             writer.add(str(row), {"video": video, "audio": audio}, {"emotion": EMOTIONS[row % 8]}, groups)
     return folder
@@ -155,19 +155,28 @@ def measure(way: Way, size: Size, corpus: Path, threads: int, readers: int) -> d
     }
 
 
+def result_file() -> Path:
+    """Of a GPU, where there is one, or of the processor."""
+    return RESULTS / ("aver_throughput_gpu.json" if torch.cuda.is_available() else "aver_throughput.json")
+
+
 def measured_before(config: dict[str, Any]) -> list[dict[str, Any]]:
     """The ways that the result file has already, where it was made on this machine with this configuration."""
-    if not RESULT.is_file():
+    if not result_file().is_file():
         return []
-    stored = read_json(RESULT)
-    free = ("load_average_before", "not_measured")
+    stored = read_json(result_file())
+    free = ("load_average_before", "not_measured", "failed")
     before, now = ({k: v for k, v in c.items() if k not in free} for c in (stored["config"], config))
     same = before == now and stored["versions"] == versions() and stored["machine"] == machine()
     return list(stored["ways"]) if same else []
 
 
 def matmul_peak(dtype: torch.dtype) -> float:
-    """TFLOP/s of large square matrix products on the GPU, the best of several."""
+    """TFLOP/s of large square matrix products on the GPU, the best of several.
+
+    Those of float32 are computed as torch computes its convolutions by default, with factors rounded to TensorFloat32.
+    """
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32
     side, best = 8192, 0.0
     left, right = (torch.randn(side, side, device="cuda", dtype=dtype) for _ in range(2))
     for _ in range(10):
@@ -221,7 +230,11 @@ def _compile(model: torch.nn.Module) -> None:
 
 
 def _apart(way: Way, size: Size, corpus: Path, threads: int, readers: int) -> dict[str, Any]:
-    """:func:`measure` in a process of its own, so that its memory is its own."""
+    """:func:`measure` in a process of its own, so that its memory is its own.
+
+    Raises:
+        subprocess.CalledProcessError: it failed; what it said was printed by it.
+    """
     given = json.dumps([asdict(way), asdict(size), str(corpus), threads, readers])
     command = [sys.executable, "-m", "benchmarks.aver_throughput", "--one", given]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
@@ -259,18 +272,25 @@ def main() -> None:
         "load_average_before": round(os.getloadavg()[0], 1),
         "clock": "clips_per_second is by the clock and suffers from what else runs; clips_per_processor_second divides "
         "by the processor time of all threads of the process: the rate of one busy core",
-        "gpu": "measured" if cuda else "not measured",
+        "gpu": f"{torch.cuda.get_device_name()}; float32 products in TensorFloat32 where torch does so by default"
+        if cuda
+        else "not measured",
     }
     planned = ways(small=arguments.small)
     found = [] if arguments.small or arguments.fresh else measured_before(config)
     done = {one["way"] for one in found}
+    failed: list[str] = []
 
     def write() -> None:
         known = {one["way"] for one in found}
         write_result(
-            RESULT,
+            result_file(),
             claim="What a training step of the paper's full system costs on this machine.",
-            config={**config, "not_measured": [way.name for way in planned if way.name not in known]},
+            config={
+                **config,
+                "not_measured": [way.name for way in planned if way.name not in known],
+                **({"failed": failed} if failed else {}),
+            },
             figures=figures_of(found, size, peaks),
             rows={"ways": found},
         )
@@ -283,13 +303,19 @@ def main() -> None:
             if way.name in done:
                 print(f"{way.name}: measured before")
                 continue
-            found.append(_apart(way, size, corpus, threads, readers))
+            try:
+                found.append(_apart(way, size, corpus, threads, readers))
+            except subprocess.CalledProcessError as error:  # too little memory, no compiler: others may work
+                failed.append(way.name)
+                print(f"{way.name}: failed, exit code {error.returncode}; see above", flush=True)
+                continue
             seconds = statistics.fmean(found[-1]["step_seconds"])
             print(f"{way.name}: {seconds:.2f} s a step, {found[-1]['peak_gib']:.1f} GiB", flush=True)
             if not arguments.small:  # after each way, so that a long run that is stopped leaves what it has measured
                 write()
-    figures = figures_of(found, size, peaks)
-    print_figures(figures)
+    if not found:
+        raise SystemExit("No way to run the system could be measured; see above.")
+    print_figures(figures_of(found, size, peaks))
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 from numpy.typing import NDArray
 
+from mrpnkit.arrays import Bools, Floats, Ints
 from mrpnkit.errors import InputError
 from mrpnkit.mrpn import FUSED
 
@@ -27,10 +28,10 @@ class Outcomes(NamedTuple):
     """
 
     ids: NDArray[Any]
-    folds: Int64[NDArray[np.int64], "samples"]
-    labels: Int64[NDArray[np.int64], "samples"]
+    folds: Int64[Ints, "samples"]
+    labels: Int64[Ints, "samples"]
     classes: tuple[str, ...]
-    probabilities: dict[str, Float64[NDArray[np.float64], "samples classes"]]
+    probabilities: dict[str, Float64[Floats, "samples classes"]]
     groups: dict[str, NDArray[Any]]
 
     @classmethod
@@ -93,16 +94,16 @@ class Outcomes(NamedTuple):
         """The heads without ``fused``."""
         return [head for head in self.probabilities if head != FUSED]
 
-    def judged(self, head: str) -> Bool[NDArray[np.bool_], "samples"]:
+    def judged(self, head: str) -> Bool[Bools, "samples"]:
         """(n,): True where the head had something to judge by."""
         return np.asarray(~np.isnan(self.probabilities[head]).any(axis=1))
 
-    def decided(self, head: str) -> Int64[NDArray[np.int64], "samples"]:
+    def decided(self, head: str) -> Int64[Ints, "samples"]:
         """(n,): the class of highest probability, −1 where the head had nothing to judge by."""
         best = np.nan_to_num(self.probabilities[head], nan=-1.0).argmax(axis=1)
         return np.where(self.judged(head), best, -1)
 
-    def right(self, head: str) -> Bool[NDArray[np.bool_], "samples"]:
+    def right(self, head: str) -> Bool[Bools, "samples"]:
         """(n,): True where the head decides for the true class."""
         return np.asarray(self.decided(head) == self.labels)
 
@@ -111,7 +112,7 @@ class Outcomes(NamedTuple):
         judged = self.judged(head)
         return float(self.right(head)[judged].mean()) if judged.any() else float("nan")
 
-    def confusion(self, head: str) -> Int64[NDArray[np.int64], "classes classes"]:
+    def confusion(self, head: str) -> Int64[Ints, "classes classes"]:
         """Counts (C, C), rows labels and columns decisions, over the samples that the head judged."""
         judged, size = self.judged(head), len(self.classes)
         cells = self.labels[judged] * size + self.decided(head)[judged]
@@ -137,7 +138,7 @@ class Outcomes(NamedTuple):
         rows = np.array([place[key] for key in ours], dtype=np.int64)
         return self._replace(probabilities={**self.probabilities, head: other.probabilities[of][rows]})
 
-    def only(self, keep: Bool[NDArray[np.bool_], "samples"]) -> "Outcomes":
+    def only(self, keep: Bool[Bools, "samples"]) -> "Outcomes":
         """The outcomes of some samples."""
         return Outcomes(
             self.ids[keep],

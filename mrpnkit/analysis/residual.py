@@ -9,6 +9,7 @@ from jaxtyping import Float64
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mrpnkit.arrays import Floats
 from mrpnkit.data import Batch
 from mrpnkit.errors import InputError
 from mrpnkit.mrpn import MRPN, MRPNFeatures
@@ -28,8 +29,8 @@ class Residuals(NamedTuple):
 
     labels: NDArray[np.int64]
     classes: int
-    ratio: dict[str, Float64[NDArray[np.float64], "samples"]]
-    switched: dict[str, Float64[NDArray[np.float64], "samples classes"]]
+    ratio: dict[str, Float64[Floats, "samples"]]
+    switched: dict[str, Float64[Floats, "samples classes"]]
 
     def accuracy(self, off: str) -> float:
         """Accuracy of the fusion with that residual switched off."""

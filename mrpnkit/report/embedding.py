@@ -7,6 +7,8 @@ import numpy as np
 from jaxtyping import Float64
 from numpy.typing import NDArray
 
+from mrpnkit.arrays import Floats
+
 
 class Embedding(NamedTuple):
     """Of n samples: their classes, two principal components, how much of the variance those have, and t-SNE.
@@ -15,12 +17,12 @@ class Embedding(NamedTuple):
     """
 
     labels: NDArray[np.int64]
-    pca: Float64[NDArray[np.float64], "samples 2"]
+    pca: Float64[Floats, "samples 2"]
     explained: float
-    tsne: Float64[NDArray[np.float64], "samples 2"] | None
+    tsne: Float64[Floats, "samples 2"] | None
 
 
-def embed(features: Float64[NDArray[np.float64], "samples features"], labels: NDArray[np.int64]) -> Embedding:
+def embed(features: Float64[Floats, "samples features"], labels: NDArray[np.int64]) -> Embedding:
     """Principal components by singular values, and t-SNE (van der Maaten and Hinton 2008) that starts from them.
 
     Both are the same in every run. Distances between clusters of t-SNE mean little; that there are clusters does.

@@ -36,6 +36,13 @@ def fer2013(
             metavar="S:N,…",
         ),
     ] = None,
+    batch_size: Annotated[int | None, typer.Option("--batch-size", min=2, help="Faces a step; default: 128.")] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option("--learning-rate", min=0, help="At the peak of the first cycle; default: 0.002.")
+    ] = None,
+    mixing: Annotated[
+        float, typer.Option("--mixing", min=0, help="Of mixup, which long training profits from: its alpha; 0: none.")
+    ] = 0.0,
     seed: Seed = 0,
     device: Device = "cpu",
     precision: Precision = "auto",
@@ -57,7 +64,14 @@ def fer2013(
     recipe = replace(
         recipe,
         cycles=_cycles(sizes) if sizes else recipe.cycles,
-        training=replace(recipe.training, seed=seed, precision=_computed_in(precision, device)),
+        training=replace(
+            recipe.training,
+            batch_size=batch_size or recipe.training.batch_size,
+            learning_rate=learning_rate or recipe.training.learning_rate,
+            mixing=mixing,
+            seed=seed,
+            precision=_computed_in(precision, device),
+        ),
     )
     if small:
         recipe = small_faces(recipe)

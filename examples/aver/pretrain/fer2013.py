@@ -37,15 +37,18 @@ class FaceRecipe:
 
 
 class FaceTask:
-    """FER-2013 for the loop: enlarged, augmented batches of the training part, validation at the epoch's own size."""
+    """FER-2013 for the loop: enlarged, augmented batches of the training part, validation at the epoch's own size.
 
-    def __init__(self, splits: FaceSplits, recipe: FaceRecipe, pixels: Pixels) -> None:
+    Pictures are kept, enlarged and augmented on the device of the network.
+    """
+
+    def __init__(self, splits: FaceSplits, recipe: FaceRecipe, pixels: Pixels, device: torch.device) -> None:
         self.recipe, self.splits, self.pixels = recipe, splits, pixels
         self._sizes = [size for cycle in recipe.cycles for size, epochs in cycle for _ in range(epochs)]
         self.cycles = [sum(epochs for _, epochs in cycle) for cycle in recipe.cycles]
         self.plan = [[list(pair) for pair in cycle] for cycle in recipe.cycles]
-        self._pictures = torch.from_numpy(splits.train.pictures)
-        self._labels = torch.from_numpy(splits.train.labels)
+        self._pictures = torch.from_numpy(splits.train.pictures).to(device)
+        self._labels = torch.from_numpy(splits.train.labels).to(device)
 
     def steps(self, epoch: int) -> int:
         """Whole batches only: a small last one would disturb the batch norm."""
@@ -53,7 +56,11 @@ class FaceTask:
 
     def batches(self, epoch: int, generator: torch.Generator) -> Iterator[Batch]:
         """See :class:`Task`."""
-        order, size = torch.randperm(len(self._labels), generator=generator), self.recipe.training.batch_size
+        device = self._labels.device
+        if device != generator.device:  # draws of a device come from a generator of its own
+            generator = torch.Generator(device).manual_seed(int(torch.randint(2**62, (1,), generator=generator)))
+        order = torch.randperm(len(self._labels), generator=generator, device=device)
+        size = self.recipe.training.batch_size
         for step in range(self.steps(epoch)):
             rows = order[step * size : (step + 1) * size]
             faces = warped(self._pictures[rows], self._sizes[epoch], self.recipe.warp, generator)
@@ -122,7 +129,7 @@ def train_faces(
     if most is not None:
         splits = thinned(splits, most)
     network = face_network(recipe).to(device)
-    task = FaceTask(splits, recipe, face_pixels(network, None))
+    task = FaceTask(splits, recipe, face_pixels(network, None).to(device), torch.device(device))
     settings: dict[str, Any] = {"faces": splits.about, "settings": _plain(recipe)}
     history = fit(network, task, recipe.training, out, about=settings)
     size = recipe.cycles[-1][-1][0]

@@ -12,6 +12,7 @@ from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, NamedTuple, Protocol
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
@@ -38,6 +39,8 @@ class Recipe:
         warm_up: share of the steps in which the learning rate rises.
         smoothing: of the labels, 0 to 1.
         averaging: how much of the running mean of the weights stays in a step.
+        mixing: parameter of the Beta distribution from which mixup (Zhang et al. 2018) draws, once a step, how much of
+            every sample another one replaces; 0 mixes none.
         precision: ``"float32"`` or ``"bfloat16"``.
         seed: of weights, order and augmentation.
     """
@@ -48,6 +51,7 @@ class Recipe:
     warm_up: float = 0.25
     smoothing: float = 0.1
     averaging: float = 0.997
+    mixing: float = 0.0
     precision: Precision = "bfloat16"
     seed: int = 0
 
@@ -179,10 +183,15 @@ def _epoch(
     generator = torch.Generator().manual_seed(recipe.seed * 100_003 + epoch)
     network.train()
     for batch in task.batches(epoch, generator):
-        inputs = batch.inputs.to(device).contiguous(memory_format=torch.channels_last)
+        inputs, labels = batch.inputs.to(device), batch.labels.to(device)
+        partners, share = labels, 0.0
+        if recipe.mixing:
+            inputs, partners, share = _mixed(inputs, labels, recipe.mixing, generator)
         with precise(recipe.precision, device):
-            scores = network(inputs)
-        loss = F.cross_entropy(scores.float(), batch.labels.to(device), label_smoothing=recipe.smoothing)
+            scores = network(inputs.contiguous(memory_format=torch.channels_last)).float()
+        loss = F.cross_entropy(scores, labels, label_smoothing=recipe.smoothing)
+        if share:
+            loss = torch.lerp(loss, F.cross_entropy(scores, partners, label_smoothing=recipe.smoothing), share)
         if not torch.isfinite(loss):
             value = float(loss.detach())
             raise TrainingError(f"The loss is {value} in epoch {epoch + 1}; try a smaller learning rate.")
@@ -204,11 +213,19 @@ def _epoch(
     }
 
 
+def _mixed(inputs: Tensor, labels: Tensor, alpha: float, generator: torch.Generator) -> tuple[Tensor, Tensor, float]:
+    """Samples of which a share is another one's, the classes of these others, and the share, from Beta(α, α)."""
+    drawn = np.random.default_rng(int(torch.randint(2**31, (1,), generator=generator)))
+    share = float(drawn.beta(alpha, alpha))
+    others = torch.from_numpy(drawn.permutation(len(labels))).to(labels.device)
+    return torch.lerp(inputs, inputs[others], share), labels[others], share
+
+
 def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.AdamW:
     decayed = [parameter for parameter in network.parameters() if parameter.ndim > 1]
     others = [parameter for parameter in network.parameters() if parameter.ndim <= 1]
     groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=recipe.learning_rate)
+    return torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=True)
 
 
 def _cycle(

@@ -38,11 +38,14 @@ class Warp:
 def warped(
     pictures: UInt8[Tensor, "batch height width"], size: int, warp: Warp, generator: torch.Generator
 ) -> Float[Tensor, "batch 3 size size"]:
-    """Augmented pictures, square, of three equal colours from 0 to 1, as extractors of frames take them."""
-    count = len(pictures)
+    """Augmented pictures, square, of three equal colours from 0 to 1, as extractors of frames take them.
+
+    The generator is of the device on which the pictures are.
+    """
+    count, device = len(pictures), pictures.device
 
     def between(low: float, high: float, *shape: int) -> Tensor:
-        return low + (high - low) * torch.rand(count, *shape, generator=generator)
+        return low + (high - low) * torch.rand(count, *shape, generator=generator, device=device)
 
     angle = between(-warp.degrees, warp.degrees) * torch.pi / 180
     zoom = (1 + warp.scale) ** between(-1, 1)
@@ -56,17 +59,18 @@ def warped(
     contrast = (1 + warp.contrast) ** between(-1, 1, 1, 1, 1)
     grey = ((grey - centre) * contrast + centre + between(-warp.light, warp.light, 1, 1, 1)).clamp(0, 1)
     hole = _rectangles(count, size, warp, generator)
-    grey = torch.where(hole.unsqueeze(1), torch.rand(grey.shape, generator=generator), grey)
+    grey = torch.where(hole.unsqueeze(1), torch.rand(grey.shape, generator=generator, device=device), grey)
     return grey.expand(-1, 3, -1, -1)
 
 
 def _rectangles(count: int, size: int, warp: Warp, generator: torch.Generator) -> Tensor:
     """(B, H, W), True inside the rectangle that is erased."""
-    chosen = torch.rand(count, generator=generator) < warp.erase
+    device = generator.device
+    chosen = torch.rand(count, generator=generator, device=device) < warp.erase
     low, high = warp.erased
-    sides = (low + (high - low) * torch.rand(2, count, generator=generator)) * size
-    starts = torch.rand(2, count, generator=generator) * (size - sides)
-    place = torch.arange(size)
+    sides = (low + (high - low) * torch.rand(2, count, generator=generator, device=device)) * size
+    starts = torch.rand(2, count, generator=generator, device=device) * (size - sides)
+    place = torch.arange(size, device=device)
     rows, columns = (
         (place >= start.unsqueeze(1)) & (place < (start + side).unsqueeze(1))
         for start, side in zip(starts, sides, strict=True)

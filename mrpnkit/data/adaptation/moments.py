@@ -10,9 +10,10 @@ import numpy as np
 from jaxtyping import Float64
 from numpy.typing import NDArray
 
+from mrpnkit.arrays import Floats
 from mrpnkit.errors import InputError
 
-Vector = Float64[NDArray[np.float64], "features"]
+Vector = Float64[Floats, "features"]
 SampleMoments = tuple[Vector, Vector]
 """Mean and mean square (D,) of the steps of one sample."""
 
