@@ -91,7 +91,7 @@ def ways(*, small: bool) -> list[Way]:
 
 
 def make_corpus(folder: Path, size: Size, clips: int) -> Path:
-    """Noise, the same in every clip: three pretended actors, every emotion by each, written as a corpus is."""
+    """Noise, shifted from clip to clip: three pretended actors, every emotion by each, written as a corpus is."""
     generator = np.random.default_rng(0)
     rates = {"video": FPS, "audio": RATE}
     frames, samples = round(size.seconds * FPS), round(size.seconds * RATE)
@@ -100,7 +100,12 @@ def make_corpus(folder: Path, size: Size, clips: int) -> Path:
     with CorpusWriter(folder, classes={"emotion": EMOTIONS}, rates=rates) as writer:
         for row in range(clips):
             groups = {"actor": str(row % 3), "sex": "male"}
-            writer.add(str(row), {"video": video, "audio": audio}, {"emotion": EMOTIONS[row % 8]}, groups)
+            writer.add(
+                str(row),
+                {"video": np.roll(video, 7 * row, 1), "audio": np.roll(audio, 7 * row)},
+                {"emotion": EMOTIONS[row % 8]},
+                groups,
+            )
     return folder
 
 

@@ -365,6 +365,20 @@ def test_a_loss_that_is_not_finite_names_step_and_term_and_updates_no_weight() -
     assert run.progress.step == 4
 
 
+def test_a_gradient_that_is_not_finite_names_parameters_and_updates_no_weight() -> None:
+    corpus = toy(32)
+    model = network(list(corpus.modalities))
+    run = trainer(corpus, model, batch=8, batches=loader(CorpusDataset(corpus), 8), clip_norm=1.0)
+    reports = run.epochs()
+    next(reports)
+    model.sides["video"]["y"].weight.register_hook(lambda gradient: gradient * math.inf)  # type: ignore[index]
+    before = {name: value.clone() for name, value in model.named_parameters()}
+    text = r"loss is finite, its gradient is not, at step 5 \(epoch 2\): of sides\.video\.y\.weight; corpus rows \[0, 1"
+    with pytest.raises(TrainingError, match=text):
+        next(reports)
+    assert all(torch.equal(value, before[name]) for name, value in model.named_parameters())
+
+
 def test_labels_are_checked_before_anything_is_trained() -> None:
     corpus = Corpus.from_arrays({"audio": np.zeros((4, 3))}, {"y": [0, 1, 2, 3]})
     with pytest.raises(InputError, match=r"Label 3 of 'y' \(sample 3, 1 such in all\) is out of range; 3 classes"):

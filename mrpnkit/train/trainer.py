@@ -22,9 +22,10 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from mrpnkit.balancing.steering import Steering, Step
 from mrpnkit.data import Batch, Loader, set_epoch
 from mrpnkit.errors import InputError, TrainingError
-from mrpnkit.objective import Loss, Objective
+from mrpnkit.objective import Objective
 from mrpnkit.train.checks import check_fusion, check_labels, check_monitor
 from mrpnkit.train.evaluation import Evaluation, evaluate
+from mrpnkit.train.finite import check_loss, clip_gradients
 from mrpnkit.train.gradients import GradientRecorder
 from mrpnkit.train.progress import EpochReport, epoch_bar
 from mrpnkit.train.state import (
@@ -192,14 +193,14 @@ class Trainer:
         if loss.total.numel() != 1:
             who, shape = type(self.objective.balancer).__name__, tuple(loss.total.shape)
             raise TrainingError(f"The balancer {who} gave a tensor of shape {shape}; expected one number, a scalar.")
-        if not math.isfinite(loss.total.item()):
-            raise TrainingError(self._not_finite(loss, batch))
-        if self.gradients is not None and self.gradients.due(self.progress.step + 1):
-            self.gradients.record(self.progress.step + 1, self.progress.epoch + 1, loss.terms, self.objective.weights)
+        place = self.progress.step + 1, self.progress.epoch + 1
+        check_loss(loss, batch, *place)
+        if self.gradients is not None and self.gradients.due(place[0]):
+            self.gradients.record(*place, loss.terms, self.objective.weights)
         self.optimizer.zero_grad()
         self.steering.backward(Step(output, batch.labels, self.objective.weighted(loss.terms), loss.total))
         if self.clip_norm is not None:
-            nn.utils.clip_grad_norm_(self._parameters, self.clip_norm)
+            clip_gradients(self.model, self._parameters, self.clip_norm, batch, *place)
         self.optimizer.step()
         if self.scheduler is not None and not isinstance(self.scheduler, ReduceLROnPlateau):
             self.scheduler.step()
@@ -311,11 +312,3 @@ class Trainer:
 
     def _rate(self) -> float:
         return float(self.optimizer.param_groups[0]["lr"])
-
-    def _not_finite(self, loss: Loss, batch: Batch) -> str:
-        terms = [f"{name} = {float(value.detach())}" for name, value in loss.terms.items() if not torch.isfinite(value)]
-        return (
-            f"The loss is not finite at step {self.progress.step + 1} (epoch {self.progress.epoch + 1}): "
-            f"{', '.join(terms) or 'the weighted sum'}; corpus rows {batch.rows.tolist()[:8]}…. No weight was updated "
-            "by this step. A lower learning rate, clip_norm, or features without extreme values mend it."
-        )
