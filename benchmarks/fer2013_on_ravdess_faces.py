@@ -7,7 +7,7 @@ network reads frames through the extractor ``frames_timm``, at the size at which
 classifier.
 
     python -m examples.aver pretrain fer2013 --data FER2013
-    python -m benchmarks.fer2013_on_ravdess_faces [--weights FILE] [--small]
+    python -m benchmarks.fer2013_on_ravdess_faces [--weights FILE] [--size PIXELS] [--small]
 """
 
 import argparse
@@ -62,10 +62,11 @@ def main() -> None:
     """Measures, prints, and writes the result file unless ``--small``."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--weights", type=Path, default=Path("runs/pretrain/fer2013/best.safetensors"))
+    parser.add_argument("--size", type=int, default=SIZE, help="the last of pretrain's --sizes")
     parser.add_argument("--small", action="store_true", help="a quick run with random weights and no result file")
     given = parser.parse_args()
     torch.manual_seed(0)
-    size = (SIZE, SIZE)
+    size = (given.size, given.size)
     clips = (read_clips(DATA) if DATA.is_dir() else drawn_clips())[:: 8 if given.small else 1]
     if given.small:
         extractor = FramesTimm(1, architecture="test_resnet", size=size).eval()
@@ -88,7 +89,7 @@ def main() -> None:
             RESULT,
             claim="How a network trained on FER-2013 alone does on face crops of RAVDESS clips, whatever it is.",
             config={
-                "weights": "of pretrain fer2013 with its defaults, as they are",
+                "weights": f"{given.weights}, of pretrain fer2013, as they are",
                 "clips": f"{len(clips)} of one actor; {FRAMES} grey frames of 112x112, evenly spaced",
                 "size": list(size),
                 "clip": "mean of the probabilities of its frames",

@@ -216,7 +216,7 @@ def test_the_command_goes_all_the_way_and_frames_timm_loads_the_weights(
 
 
 @pytest.mark.parametrize(
-    ("sizes", "text"), [("64-9", "expected such as 64:9,80:5,96:4"), ("64:0", "expected numbers of at least 1")]
+    ("sizes", "text"), [("64-9", "expected such as 40:5,48:7,64:15"), ("64:0", "expected numbers of at least 1")]
 )
 def test_sizes_that_say_nothing_are_refused(sizes: str, text: str, tmp_path: Path) -> None:
     from typer.testing import CliRunner
@@ -233,4 +233,5 @@ def test_cycles_are_read_from_the_command_line() -> None:
     from examples.aver.pretrain.commands import _cycles
     from examples.aver.pretrain.fer2013 import CYCLES
 
-    assert _cycles("64:9,80:5,96:4/64:6,80:5/80:3") == CYCLES
+    assert _cycles("64:9,80:5,96:4/64:6,80:5/80:3") == (((64, 9), (80, 5), (96, 4)), ((64, 6), (80, 5)), ((80, 3),))
+    assert _cycles("40:5,48:7,64:15") == CYCLES

@@ -4,12 +4,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from examples.aver.pretrain.training import AGAIN, BEST, STATE, Batch, Recipe, Scores, fit
+from examples.aver.pretrain.training import AGAIN, BEST, STATE, Batch, Recipe, Scores, _mixed, fit
 from mrpnkit.errors import RunError, TrainingError
 
 RECIPE = Recipe(batch_size=8, learning_rate=0.01, averaging=0.5, precision="float32")
@@ -64,6 +65,36 @@ def test_it_learns(tmp_path: Path) -> None:
     assert [row["epoch"] for row in history] == [1, 2, 3, 4]
     assert history[-1]["loss"] < history[0]["loss"]
     assert history[-1]["validation_accuracy"] == 1.0
+
+
+@pytest.mark.parametrize("mixing", [0.2, 1.0])
+def test_mixup_takes_a_share_of_every_sample_from_another(mixing: float, tmp_path: Path) -> None:
+    generator, shares = torch.Generator().manual_seed(0), []
+    for _ in range(200):
+        mixed, partners, share = _mixed(torch.eye(6), torch.arange(6), mixing, generator)
+        assert sorted(partners.tolist()) == list(range(6))
+        assert torch.allclose(mixed, (1 - share) * torch.eye(6) + share * torch.eye(6)[partners], atol=1e-6)
+        shares.append(share)
+    assert abs(np.mean(shares) - 0.5) < 0.1
+    assert abs(np.var(shares) - 1 / (4 * (2 * mixing + 1))) < 0.02  # of Beta(α, α)
+    history = fit(network(), Stripes(6), replace(RECIPE, mixing=mixing), tmp_path, about={}, say=lambda line: None)
+    assert history[-1]["validation_accuracy"] == 1.0
+
+
+def test_the_loss_of_mixed_samples_is_that_of_both_labels(tmp_path: Path) -> None:
+    fixed = nn.Sequential(nn.Flatten(), nn.Linear(16, 2))
+    recipe = replace(RECIPE, mixing=1.0, learning_rate=1e-12, weight_decay=0.0)
+    before = [value.detach().numpy().copy() for value in fixed.parameters()]
+    task = Stripes(1)
+    loss = fit(fixed, task, recipe, tmp_path, about={}, say=lambda line: None)[0]["loss"]
+    generator, losses = torch.Generator().manual_seed(recipe.seed * 100_003), []
+    for batch in task.batches(0, generator):
+        inputs, partners, share = _mixed(batch.inputs, batch.labels, 1.0, generator)
+        scores = inputs.flatten(1).numpy() @ before[0].T + before[1]
+        logs = scores - np.log(np.exp(scores).sum(1, keepdims=True))
+        soft = np.eye(2)[batch.labels] * (1 - share) + np.eye(2)[partners] * share
+        losses.append(-((soft * (1 - recipe.smoothing) + recipe.smoothing / 2) * logs).sum(1).mean())
+    assert loss == pytest.approx(np.mean(losses), abs=1e-5)
 
 
 def test_a_stopped_training_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:

@@ -32,17 +32,18 @@ def fer2013(
         str | None,
         typer.Option(
             "--sizes",
-            help="Pixels and epochs, such as 64:9,80:5,96:4; after a slash those of another cycle of learning.",
+            help="Pixels and epochs, such as 40:5,48:7,64:15; after a slash those of another cycle of learning.",
             metavar="S:N,…",
         ),
     ] = None,
+    augmentation: Annotated[
+        Literal["mild", "full"], typer.Option("--augmentation", help="full: for a long training, as on a GPU.")
+    ] = "mild",
     batch_size: Annotated[int | None, typer.Option("--batch-size", min=2, help="Faces a step; default: 128.")] = None,
     learning_rate: Annotated[
         float | None, typer.Option("--learning-rate", min=0, help="At the peak of the first cycle; default: 0.002.")
     ] = None,
-    mixing: Annotated[
-        float, typer.Option("--mixing", min=0, help="Of mixup, which long training profits from: its alpha; 0: none.")
-    ] = 0.0,
+    mixing: Annotated[float, typer.Option("--mixing", min=0, help="The alpha of mixup; 0: none.")] = 0.0,
     seed: Seed = 0,
     device: Device = "cpu",
     precision: Precision = "auto",
@@ -59,11 +60,13 @@ def fer2013(
 
     from examples.aver.pretrain.fer2013 import FaceRecipe, small_faces, train_faces
     from examples.aver.pretrain.outcomes import conclude_faces
+    from examples.aver.pretrain.warp import Warp, mild
 
     recipe = FaceRecipe()
     recipe = replace(
         recipe,
         cycles=_cycles(sizes) if sizes else recipe.cycles,
+        warp=mild() if augmentation == "mild" else Warp(),
         training=replace(
             recipe.training,
             batch_size=batch_size or recipe.training.batch_size,
@@ -133,7 +136,7 @@ def _cycles(text: str) -> tuple[tuple[tuple[int, int], ...], ...]:
         cycles = [[tuple(map(int, pair.split(":"))) for pair in part.split(",")] for part in text.split("/")]
         found = tuple(tuple((size, epochs) for size, epochs in cycle) for cycle in cycles)
     except ValueError as error:
-        raise typer.BadParameter(f"expected such as 64:9,80:5,96:4, got {text}", param_hint="--sizes") from error
+        raise typer.BadParameter(f"expected such as 40:5,48:7,64:15, got {text}", param_hint="--sizes") from error
     if min(min(pair) for cycle in found for pair in cycle) < 1:
         raise typer.BadParameter(f"expected numbers of at least 1, got {text}", param_hint="--sizes")
     return found
