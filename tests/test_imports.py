@@ -117,3 +117,19 @@ def test_the_paper_can_be_lifted_out() -> None:
     assert ours == {"mrpnkit.errors", "mrpnkit.feature_norm", "mrpnkit.presence", "mrpnkit.sequences"}
     others = {name.partition(".")[0] for name in names - ours}
     assert others - set(sys.stdlib_module_names) == {"torch", "jaxtyping"}
+
+
+def test_shapes_are_written_of_classes_that_jaxtyping_knows() -> None:
+    # NDArray is a class with its element type up to NumPy 2.4, later an alias on which jaxtyping fails at import.
+    package = Path(mrpnkit.__file__).parent
+    shaped = {"Float", "Float32", "Float64", "Int", "Int64", "Bool", "UInt8", "Num", "Shaped"}
+    found = [
+        f"{file.relative_to(package)}:{node.lineno}"
+        for file in sorted(package.rglob("*.py"))
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Subscript)
+        and isinstance(node.value, ast.Name)
+        and node.value.id in shaped
+        and "NDArray" in ast.unparse(node.slice)
+    ]
+    assert found == []
