@@ -200,17 +200,17 @@ def figures_of(found: Sequence[dict[str, Any]], size: Size, peaks: dict[str, flo
     flops = {one["way"].split("/")[0]: one["gflop_per_clip"] for one in found if one["gflop_per_clip"]}
     for one in found:
         name = one["way"]
-        rates = [size.batch / seconds for seconds in one["step_seconds"]]
-        figures[f"{name}/clips_per_second"] = Figure.mean(rates, "clips/s")
+        whole, count = sum(one["step_seconds"]), len(one["step_seconds"])
+        rate = size.batch * count / whole  # all clips by all seconds: a mean of the steps' rates would be more
+        figures[f"{name}/clips_per_second"] = Figure(rate, "clips/s", n=count)
         if one["device"] == "cpu":
-            busy = [size.batch / seconds for seconds in one["processor_seconds"]]
-            figures[f"{name}/clips_per_processor_second"] = Figure.mean(busy, "clips/s")
-        shares = [w / s for w, s in zip(one["wait_seconds"], one["step_seconds"], strict=True)]
-        figures[f"{name}/loader_wait"] = Figure.mean(shares, "fraction of a step")
+            busy = size.batch * count / sum(one["processor_seconds"])
+            figures[f"{name}/clips_per_processor_second"] = Figure(busy, "clips/s", n=count)
+        figures[f"{name}/loader_wait"] = Figure(sum(one["wait_seconds"]) / whole, "fraction of the time", n=count)
         figures[f"{name}/peak_memory"] = Figure(one["peak_gib"], "GiB")
         aggregator, precision = name.split("/")[:2]
         if precision in peaks and aggregator in flops:
-            reached = flops[aggregator] * statistics.fmean(rates) / 1e3
+            reached = flops[aggregator] * rate / 1e3
             figures[f"{name}/share_of_matmul_peak"] = Figure(reached / peaks[precision], "fraction")
     for aggregator, value in flops.items():
         figures[f"{aggregator}/gflop_per_clip"] = Figure(value, "GFLOP")
