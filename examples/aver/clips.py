@@ -53,6 +53,7 @@ class Clip:
         read_landmarks: reads the face; None where the clip has none.
         read_speech: reads the voice, (n,) float32 at 16 kHz; None where the clip has none.
         read_frames: reads or draws the pictures; None where the clip has none.
+        files: what the readers read; a corpus is made anew where one of them was exchanged for another.
 
     >>> clip = Clip(id="a", actor="1", sex="female", emotion="happy", read_speech=lambda: np.zeros(3, np.float32))
     >>> clip.label, clip.modalities, clip.speech().shape
@@ -67,6 +68,7 @@ class Clip:
     read_landmarks: Callable[[], Landmarks] | None = field(default=None, repr=False, compare=False)
     read_speech: Callable[[], NDArray[np.float32]] | None = field(default=None, repr=False, compare=False)
     read_frames: Callable[[], Frames] | None = field(default=None, repr=False, compare=False)
+    files: tuple[Path, ...] = field(default=(), repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.emotion not in EMOTIONS:

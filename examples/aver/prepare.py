@@ -1,5 +1,6 @@
 """From clips to a corpus folder: features of every face and voice, computed once, in parallel."""
 
+import hashlib
 import json
 import os
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from rich.progress import track
 
 from examples.aver.clips import EMOTIONS, Clip
 from examples.aver.features import AUDIO, VIDEO
+from examples.aver.files import file_print
 from examples.aver.landmarks import LandmarkFeatures
 from examples.aver.recipe import TARGET
 from examples.aver.replacement import check_replaceable, replacing
@@ -39,7 +41,7 @@ class _Steps(NamedTuple):
 
 
 def prepare(clips: Sequence[Clip], folder: Path, features: Features, console: Console, *, source: str) -> Corpus:
-    """Makes the corpus folder, or opens it if it was made from the same clips with the same features.
+    """Makes the corpus folder, or opens it if it was made from the same clips and files with the same features.
 
     A modality that a clip lacks has no steps. An older corpus of the same data set, of other clips or features, is
     replaced when the new one is whole; for that time there must be room for both.
@@ -57,13 +59,20 @@ def prepare(clips: Sequence[Clip], folder: Path, features: Features, console: Co
     if not clips:
         raise CorpusError("There are no clips to prepare.")
     about = json.loads(
-        json.dumps({"source": source, "clips": [clip.id for clip in clips], "features": asdict(features)})
+        json.dumps(
+            {
+                "source": source,
+                "clips": [clip.id for clip in clips],
+                "features": asdict(features),
+                "content": content_print(clips),
+            }
+        )
     )
     corpus = check_replaceable(folder, about)
     if corpus is not None:
         if corpus.about == about:
             return corpus
-        console.print(f"{folder} was prepared from other clips or features; it is made anew.")
+        console.print(f"{folder} was prepared from other clips, files, labels or features; it is made anew.")
     folder.parent.mkdir(parents=True, exist_ok=True)
     rates = {
         "video": features.fps / features.video.pool,
@@ -87,6 +96,23 @@ def prepare(clips: Sequence[Clip], folder: Path, features: Features, console: Co
             )
     console.print(f"Prepared {len(clips)} clips of {source} in {folder}.")
     return Corpus.open(folder)
+
+
+def content_print(clips: Sequence[Clip]) -> str:
+    """A digest of whose the clips are, what they show, and the files that they are read from.
+
+    Raises:
+        CorpusError: a file that cannot be read.
+    """
+    digest = hashlib.sha256()
+    for clip in clips:
+        try:
+            files = [file_print(path) for path in clip.files]
+        except OSError as error:
+            raise CorpusError(f"A file of clip {clip.id!r} cannot be read: {error}") from error
+        content = [clip.id, clip.actor, clip.sex, clip.emotion, _attributes(clip), files]
+        digest.update(json.dumps(content, sort_keys=True).encode())
+    return digest.hexdigest()
 
 
 def _attributes(clip: Clip) -> dict[str, Any]:

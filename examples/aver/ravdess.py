@@ -95,6 +95,7 @@ def read_landmark_archive(folder: Path) -> list[Clip]:
                 attributes={name: row[name] for name in ("intensity", "statement", "repetition")},
                 read_landmarks=partial(_landmarks, archive, start, length),
                 read_speech=partial(read_wave, recording),
+                files=(archive, recording),
             )
         )
     return clips

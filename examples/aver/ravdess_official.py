@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from examples.aver.clips import EMOTIONS, Clip, read_wave
+from examples.aver.files import files_in
 from examples.aver.openface import read_openface
 from mrpnkit.errors import CorpusError
 
@@ -123,7 +124,7 @@ def survey(folder: Path) -> Survey:
         raise CorpusError(f"The folder {folder} does not exist; give the one that the RAVDESS files were put in.")
     audio: dict[tuple[str, int], Path] = {}
     landmarks: dict[tuple[str, int], Path] = {}
-    for path in sorted(folder.rglob("*")):
+    for path in files_in(folder):
         ending = path.suffix.lower()
         if ending not in (".wav", ".flac", ".csv") or not NAME.fullmatch(path.stem) or not path.is_file():
             continue
@@ -213,6 +214,7 @@ def _clip(name: Name, found: Survey, minimum_confidence: float) -> Clip:
         },
         read_landmarks=partial(read_openface, tracking, minimum_confidence=minimum_confidence) if tracking else None,
         read_speech=partial(read_wave, recording) if recording else None,
+        files=tuple(path for path in (recording, tracking) if path is not None),
     )
 
 

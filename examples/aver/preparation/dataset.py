@@ -22,10 +22,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from examples.aver.faces import DETECTORS, Detector, FaceSettings
+from examples.aver.files import file_print
 from examples.aver.movies import Oddity
 from examples.aver.preparation.clip_store import ClipStore
 from examples.aver.preparation.movie import MovieSettings, PreparedMovie, nothing, prepare_movie
-from examples.aver.preparation.report import ClipRow, row_of, write_report
+from examples.aver.preparation.report import ClipRow, named, read_report, row_of, write_report
 from examples.aver.preparation.workers import in_processes
 from examples.aver.recipe import TARGET
 from examples.aver.replacement import check_replaceable, replacing, same_data_set
@@ -34,7 +35,7 @@ from mrpnkit.data import Corpus, CorpusWriter
 from mrpnkit.errors import CorpusError, DependencyError, RegistryError
 from mrpnkit.records import read_json, write_json
 
-VERSION = 2
+VERSION = 3
 """Of how a movie becomes a clip; another number makes all clips anew."""
 
 
@@ -83,13 +84,20 @@ def prepare_movies(
     before = check_replaceable(folder, about)
     _check_unfinished(out, store, inventory)
     console.print(inventory.summary())
+    prepared = partial(_prepare_clips, store=store, settings=settings, console=console,
+                       workers=workers or os.cpu_count() or 1)  # fmt: skip
     if before is not None and before.about == about:
-        if not keep_clips:
-            shutil.rmtree(store.folder, ignore_errors=True)
-        return Corpus.open(folder)
+        failed = {row.id for row in read_report(out) if FAILED & set(row.kinds)}
+        again = [task for task in tasks if task.clip.id in failed]
+        if again:
+            console.print(f"{len(again)} clips could not be read before; they are tried again.")
+        if all(FAILED & set(row.kinds) for row in prepared(again)):
+            if not keep_clips:
+                shutil.rmtree(store.folder, ignore_errors=True)
+            return before
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / "inventory.json", _inventory_record(inventory))
-    rows = _prepare_clips(tasks, store, settings, console, workers=workers or os.cpu_count() or 1)
+    rows = prepared(tasks)
     write_report(out, inventory, rows, store)
     if before is not None:
         console.print(f"{folder} was prepared from other movies or settings; it is made anew.")
@@ -125,6 +133,7 @@ def about_of(inventory: Inventory, tasks: Sequence[_Task], settings: MovieSettin
         "clips": [task.clip.id for task in tasks],
         "settings": asdict(settings),
         "origins": origins,
+        "content": hashlib.sha256(json.dumps([_told(task.clip) for task in tasks]).encode()).hexdigest(),
     }
     return dict(json.loads(json.dumps(content)))
 
@@ -156,13 +165,13 @@ def _check_unfinished(out: Path, store: ClipStore, inventory: Inventory) -> None
 
 
 def _prepare_clips(
-    tasks: Sequence[_Task], store: ClipStore, settings: MovieSettings, console: Console, *, workers: int
+    tasks: Sequence[_Task], *, store: ClipStore, settings: MovieSettings, console: Console, workers: int
 ) -> list[ClipRow]:
     rows: dict[str, ClipRow] = {}
     for task in tasks:
         known = store.row(task.clip.id, task.origin)
         if known is not None and not FAILED & set(ClipRow(**known).kinds):
-            rows[task.clip.id] = ClipRow(**known)
+            rows[task.clip.id] = named(ClipRow(**known), task.clip)
     left = [task for task in tasks if task.clip.id not in rows]
     if rows:
         console.print(f"{len(rows)} of {len(tasks)} clips are done already.")
@@ -236,11 +245,23 @@ def _assemble(
             )
 
 
+def _told(clip: MovieClip) -> list[Any]:
+    """What is known of a clip beside its files: whose it is, what it shows."""
+    return [clip.id, clip.actor, clip.sex, clip.emotion, sorted(clip.attributes.items())]
+
+
 def _origin(clip: MovieClip, settings: MovieSettings) -> str:
-    """A digest of all that decides what a clip becomes: the files by name and size, the settings, and the version."""
-    files = [(path.name, path.stat().st_size) for path in (clip.movie, clip.wave) if path is not None]
+    """A digest of all that decides what a clip becomes: its files (see ``file_print``), the settings, the version."""
+    files = [_print_of(path) for path in (clip.movie, clip.wave) if path is not None]
     content = json.dumps([VERSION, clip.id, files, asdict(settings)])
     return hashlib.sha256(content.encode()).hexdigest()
+
+
+def _print_of(path: Path) -> str:
+    try:
+        return file_print(path)
+    except OSError:  # the clip is unreadable then, and reported as that
+        return f"{path.name} cannot be read"
 
 
 def _inventory_record(inventory: Inventory) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import csv
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from examples.aver.movies import TREATMENTS
 from examples.aver.preparation.clip_store import ClipStore
@@ -54,11 +54,7 @@ def row_of(clip: MovieClip, movie: PreparedMovie) -> ClipRow:
     """What the report says of a clip."""
     widths = sorted((movie.boxes[:, 2] - movie.boxes[:, 0]).tolist())
     return ClipRow(
-        id=clip.id,
-        actor=clip.actor,
-        sex=clip.sex,
-        emotion=clip.emotion,
-        movie=clip.movie.name,
+        **_name_of(clip),
         frames=len(movie.video),
         sound_seconds=round(len(movie.audio) / movie.sound_rate, 3),
         face_seen=round(float(movie.seen.mean()), 3) if len(movie.seen) else 0.0,
@@ -69,6 +65,33 @@ def row_of(clip: MovieClip, movie: PreparedMovie) -> ClipRow:
         oddities="; ".join(str(odd).replace(";", ",").replace("\n", " ") for odd in movie.oddities),
         treatment="; ".join(dict.fromkeys(TREATMENTS[odd.kind] for odd in movie.oddities)),
     )
+
+
+def read_report(out: Path) -> list[ClipRow]:
+    """The rows of ``report.csv``; none where there is no such file, or one that something else wrote."""
+    path = out / "report.csv"
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.reader(file))
+    if not rows or tuple(rows[0]) != ClipRow._fields:
+        return []
+    return [_typed(row) for row in rows[1:] if len(row) == len(ClipRow._fields)]
+
+
+def _typed(row: Sequence[str]) -> ClipRow:
+    types = ClipRow.__annotations__
+    values = {name: types[name](value) for name, value in zip(ClipRow._fields, row, strict=True)}
+    return ClipRow(**values)
+
+
+def named(row: ClipRow, clip: MovieClip) -> ClipRow:
+    """A row of an earlier run, for the clip as its data set describes it now."""
+    return row._replace(**_name_of(clip))
+
+
+def _name_of(clip: MovieClip) -> dict[str, Any]:
+    return {"id": clip.id, "actor": clip.actor, "sex": clip.sex, "emotion": clip.emotion, "movie": clip.movie.name}
 
 
 def write_report(out: Path, inventory: Inventory, rows: Sequence[ClipRow], store: ClipStore) -> None:

@@ -37,8 +37,8 @@ def fer2013(
         ),
     ] = None,
     augmentation: Annotated[
-        Literal["mild", "full"], typer.Option("--augmentation", help="full: for a long training, as on a GPU.")
-    ] = "mild",
+        Literal["mild", "full"], typer.Option("--augmentation", help="mild: smaller changes, for a short training.")
+    ] = "full",
     batch_size: Annotated[int | None, typer.Option("--batch-size", min=2, help="Faces a step; default: 128.")] = None,
     learning_rate: Annotated[
         float | None, typer.Option("--learning-rate", min=0, help="At the peak of the first cycle; default: 0.002.")

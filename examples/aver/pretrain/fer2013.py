@@ -10,29 +10,29 @@ from torch import Tensor, nn
 
 from examples.aver.pretrain.faces import CLASSES, PARTS, Faces, FaceSplits, read_faces, thinned, without_copies
 from examples.aver.pretrain.training import Batch, Recipe, Scores, fit, probabilities
-from examples.aver.pretrain.warp import Warp, mild, warped
+from examples.aver.pretrain.warp import Warp, warped
 from mrpnkit.extractors.pixels import Pixels
 
-CYCLES = (((40, 5), (48, 7), (64, 15)),)
+CYCLES = (((64, 9), (80, 5), (96, 4)), ((64, 6), (80, 5)), ((80, 3),))
 SIZE = CYCLES[-1][-1][0]
 """Pixels at which the network is selected and tested."""
 
 
 @dataclass(frozen=True)
 class FaceRecipe:
-    """How a face network is trained; the defaults fit two cores and less than two hours.
+    """How a face network is trained.
 
     Args:
         architecture: a network of timm.
         cycles: for each cycle of the learning rate the sides of the pictures, in pixels, and for how many epochs each.
             Faces of 48 pixels are enlarged to them; the last is the size at which the network is tested and used.
-        warp: augmentation; mild, since a short training learns more from faces that are changed little.
+        warp: augmentation.
         training: the loop's settings.
     """
 
     architecture: str = "resnet18"
     cycles: tuple[tuple[tuple[int, int], ...], ...] = CYCLES
-    warp: Warp = field(default_factory=mild)
+    warp: Warp = field(default_factory=Warp)
     training: Recipe = field(default_factory=Recipe)
 
 

@@ -21,8 +21,8 @@ CURVE, TEST = "curve.png", "test.json"
 PLAN = [[list(pair) for pair in cycle] for cycle in CYCLES]
 FACES_CLAIM = "A ResNet-18 trained from scratch on FER-2013 reaches at least 0.66 on the official test split."
 FACES_READ = (
-    "PrivateTest, once by this network; a plan of three cycles and full augmentation was read twice before (0.6584 and "
-    "0.6598 recognised). This plan was put together from what the validation part said of five others on a GPU"
+    "PrivateTest; with the default plan read twice: after the first two cycles, 29 epochs, 0.6584 of it were "
+    "recognised, and the third cycle was added then, where the validation part was still rising"
 )
 SPEAKERS_CLAIM = "A ResNet-18 on spectrogram segments tells speakers: at least 0.85 on utterances held out of each."
 

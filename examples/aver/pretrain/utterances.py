@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from examples.aver.clips import read_wave
+from examples.aver.files import files_in
 from mrpnkit.errors import CorpusError, SplitError
 
 DECODED_BY_LIBSNDFILE = (".wav", ".flac", ".ogg", ".opus")
@@ -121,6 +122,6 @@ def _from_folders(folder: Path) -> list[Utterance]:
     known = DECODED_BY_LIBSNDFILE + OTHERS
     return [
         Utterance(path, path.parts[-3], path.parts[-2])
-        for path in sorted(folder.rglob("id*/*/*"))
-        if path.suffix.lower() in known and path.parts[-3].startswith("id")
+        for path in files_in(folder)
+        if path.suffix.lower() in known and len(path.relative_to(folder).parts) > 2 and path.parts[-3].startswith("id")
     ]

@@ -36,7 +36,7 @@ class Warp:
 
 
 def mild() -> Warp:
-    """Changes that suit a short training: smaller ones, and nothing erased."""
+    """Smaller changes, and nothing erased: a short training learns more from these."""
     return Warp(degrees=8.0, scale=0.08, shift=0.06, erase=0.0)
 
 

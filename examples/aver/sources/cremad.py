@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal, cast
 
 from examples.aver.clips import Sex
+from examples.aver.files import files_in
 from examples.aver.ravdess_official import NAME as RAVDESS_NAME
 from examples.aver.sources.inventory import (
     MOVIES,
@@ -140,7 +141,7 @@ def _why_not(stem: str) -> str | None:
 
 def _expected(folder: Path) -> set[str]:
     """The published list, or the design where that table is not there."""
-    if next(folder.rglob("SentenceFilenames.csv"), None) is None:
+    if not any(path.name == "SentenceFilenames.csv" for path in files_in(folder)):
         return design()
     return set(_column(folder, "SentenceFilenames.csv", "Filename", "Filename"))
 
@@ -157,7 +158,7 @@ def _sex(sexes: dict[str, str], actor: str) -> Sex:
 
 def _column(folder: Path, table: str, key: str, value: str) -> dict[str, str]:
     """A column of a table that lies anywhere below the folder, by another."""
-    path = next(iter(sorted(folder.rglob(table))), None)
+    path = next((path for path in files_in(folder) if path.name == table), None)
     if path is None:
         raise CorpusError(f"Below {folder} is no {table}, which says the {value} of each {key}; CREMA-D comes with it.")
     with path.open(newline="", encoding="utf-8-sig") as lines:

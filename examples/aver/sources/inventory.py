@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from examples.aver.clips import EMOTIONS, Sex
+from examples.aver.files import files_in
 from mrpnkit.errors import CorpusError
 
 SoundFrom = Literal["movie", "recording"]
@@ -114,7 +115,7 @@ def files_below(folder: Path, endings: Sequence[str]) -> Iterator[Path]:
         )
     if not folder.is_dir():
         raise CorpusError(f"The folder {folder} does not exist; give the one that the movies were put in.")
-    for path in sorted(folder.rglob("*")):
+    for path in files_in(folder):
         hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
         if path.suffix.lower() in endings and not hidden and path.is_file():
             yield path
