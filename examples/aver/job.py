@@ -94,7 +94,7 @@ class Job:
                 f"{run} is a run on pixels and sound; this command needs a run on landmarks + speech, as `train` and "
                 "`table` make them."
             )
-        out = run.parents[2]
+        out = above(run, 3)
         settings = {key: value for key, value in stored.items() if key != DATA}
         job = TypeAdapter(cls).validate_python({**settings, "corpus": out / stored["corpus"], "out": out})
         check_trained_on(run, stored, job.corpus, job.split)
@@ -112,6 +112,12 @@ class Job:
             stored = json.loads((self.folder / RUN).read_text(encoding="utf-8"))
             check_trained_on(self.folder, stored, self.corpus, self.split)
         return result
+
+
+def above(run: Path, steps: int) -> Path:
+    """The folder so many steps above a run's; the topmost one where the run lies higher, as one that was moved may."""
+    parents = run.absolute().parents
+    return parents[min(steps, len(parents)) - 1]
 
 
 def finished(folder: Path, description: dict[str, Any]) -> dict[str, Any] | None:

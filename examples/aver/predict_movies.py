@@ -41,7 +41,7 @@ def settings_of(run: Path, shape: Shape, detector: str | None = None) -> MovieSe
         faces = FaceSettings(size=shape.frame[0])
         settings = MovieSettings(faces=faces, rate=shape.fps, sound_rate=round(shape.rate))
     if detector is not None:
-        settings = replace(settings, faces=replace(settings.faces, detector=detector))
+        settings = replace(settings, faces=settings.faces.with_detector(detector))
     return settings
 
 

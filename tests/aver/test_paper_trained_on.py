@@ -4,6 +4,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from safetensors.torch import save_file
 
 pytest.importorskip("timm", reason="needs timm: pip install 'mrpnkit[av]'")
 
+from examples.aver.job import above
 from examples.aver.paper import job as jobs
 from examples.aver.paper.job import PaperJob, open_job, run_paper_job
 from examples.aver.paper.options import Options, Weights
@@ -70,6 +72,32 @@ def test_a_run_on_other_data_is_refused(
         run_paper_job(job)
     if finished:
         assert open_job(job.folder)[1] == SHAPE  # prediction needs no corpus
+
+
+def test_a_run_that_was_moved_is_opened_from_within_its_folder(
+    done: tuple[PaperJob, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(done[0].folder, tmp_path / "mine")
+    monkeypatch.chdir(tmp_path)
+    assert open_job(Path("mine"))[1] == SHAPE
+    assert above(Path("/a/b/c/d"), 3) == Path("/a")
+    assert above(Path("/a/b"), 9) == Path("/")
+
+
+@pytest.mark.parametrize(("processes", "size"), [(1, 8), (2, 8), (3, 9), (5, 10), (7, 14), (16, 16)])
+def test_every_process_judges_as_many_clips_of_a_batch(
+    processes: int, size: int, done: tuple[PaperJob, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = done[0]
+    monkeypatch.setattr(jobs, "PartialState", lambda **options: SimpleNamespace(num_processes=processes))
+    corpus = job.read_corpus()
+    batches = jobs.evaluation_batches(job, corpus, np.arange(len(corpus)))
+    assert len(next(iter(batches)).rows) == size
+    fold = job.split(corpus)
+    odd = replace(job, schedule=replace(job.schedule, batch_size=16 * 9 + 1))
+    if processes in (2, 3, 7, 16):
+        with pytest.raises(TrainingError, match=f"145 cannot be shared by {processes} processes; give a --batch-size"):
+            jobs.make_paper_trainer(odd, corpus, fold, SHAPE, written=False)
 
 
 def test_kept_features_of_another_corpus_are_refused(corpus: Path, tmp_path: Path) -> None:

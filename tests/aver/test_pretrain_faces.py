@@ -215,6 +215,35 @@ def test_the_command_goes_all_the_way_and_frames_timm_loads_the_weights(
     assert json.loads(result.read_text())["figures"]["test_accuracy"] == content["figures"]["test_accuracy"]
 
 
+def test_the_table_of_the_competition_has_blanks_before_its_names(tmp_path: Path) -> None:
+    (tmp_path / "plain").mkdir()
+    expected = read_faces(as_csv(tmp_path / "plain"), seed=0)
+    lines = (tmp_path / "plain" / "fer2013.csv").read_text().splitlines()
+    rows = [f"{label},{usage},{pixels}" for label, pixels, usage in (line.split(",") for line in lines[1:])]
+    (tmp_path / "fer2013.csv").write_text("\ufeffemotion, Usage, pixels\n" + "\n".join(rows), encoding="utf-8")
+    found = read_faces(tmp_path / "fer2013.csv", seed=0)
+    assert all(sorted_pixels(found, part) == sorted_pixels(expected, part) for part in PARTS)
+
+
+def test_a_result_names_the_parts_that_there_were(tmp_path: Path) -> None:
+    from examples.aver.pretrain.fer2013 import FaceOutcome
+    from examples.aver.pretrain.outcomes import conclude_faces
+    from examples.aver.pretrain.training import Recipe, Scores
+
+    scores = Scores(torch.eye(7), torch.arange(7))
+    history = [{"epoch": 1, "loss": 1.0, "validation_accuracy": 0.5, "seconds": 1.0}]
+    said = []
+    for parts in ("official", "as in the folders"):
+        about = {"faces": {"parts": parts}, "cycles": []}
+        outcome = FaceOutcome(torch.nn.Identity(), about, Recipe(), history, scores, scores)
+        (tmp_path / parts).mkdir()
+        conclude_faces(outcome, tmp_path / parts, tmp_path / f"{parts}.json")
+        config = json.loads((tmp_path / f"{parts}.json").read_text())["config"]
+        said.append((config["selected_by"], config["test"]))
+    assert said[0] == ("accuracy on the validation part (PublicTest), one view", "PrivateTest, once")
+    assert said[1] == ("accuracy on the validation part, one view", "the test part, once")
+
+
 @pytest.mark.parametrize(
     ("sizes", "text"), [("64-9", "expected such as 40:5,48:7,64:15"), ("64:0", "expected numbers of at least 1")]
 )

@@ -11,7 +11,7 @@ import torch
 
 from examples.aver.pretrain import speakers
 from examples.aver.pretrain.speakers import Recordings, SpeakerRecipe, hidden, segments_for, spectrogram_of
-from examples.aver.pretrain.utterances import Utterance, read_utterance, read_utterances, split_utterances
+from examples.aver.pretrain.utterances import Utterance, read_utterance, read_utterances, some_of, split_utterances
 from mrpnkit.errors import CorpusError, SplitError
 from mrpnkit.extractors import SpectrogramSegments, SpectrogramTimm
 
@@ -88,6 +88,20 @@ def test_aac_is_read(tmp_path: Path) -> None:
     assert abs(len(wave) / RATE - 0.9) < 0.15
     spectrum = np.abs(np.fft.rfft(wave))
     assert abs(spectrum.argmax() * RATE / len(wave) - 150) < 5
+
+
+def test_a_quick_look_at_many_speakers_can_be_split() -> None:
+    # As large as VoxCeleb: 1,211 speakers, each with 18 sessions of 7 recordings.
+    found = [Utterance(Path(f"{who}/{n}/{m}"), f"id{who}", str(n)) for who in range(1211) for n in range(18)
+             for m in range(7)]  # fmt: skip
+    some = some_of(found, 400)
+    assert 300 <= len(some) <= 400
+    assert len({utterance.speaker for utterance in some}) == 33
+    parts = split_utterances(some, seed=0)
+    assert min(map(len, parts)) >= 33
+    assert some_of(found[:50], 400) == found[:50]
+    few = [Utterance(Path(f"{who}{n}"), who, str(n)) for who in "abc" for n in range(2)]
+    assert len(some_of(few, 4)) <= 4
 
 
 @pytest.mark.parametrize("seed", [0, 1])

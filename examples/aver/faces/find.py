@@ -4,7 +4,7 @@ Letters: F pictures, K key pictures.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -66,6 +66,11 @@ class FaceSettings:
             raise InputError(f"FaceSettings: size must be 8 pixels or more, got {self.size}.")
         if self.margin < 0:
             raise InputError(f"FaceSettings: margin must be 0 or more, got {self.margin}.")
+
+    def with_detector(self, detector: str) -> "FaceSettings":
+        """The same with another detector; ``"none"``, for pictures that are crops already, has no margin."""
+        kept = FaceSettings.margin if self.detector == "none" and detector != "none" else self.margin
+        return replace(self, detector=detector, margin=0.0 if detector == "none" else kept)
 
 
 class FacePath(NamedTuple):

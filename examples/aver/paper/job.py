@@ -13,7 +13,7 @@ from accelerate.utils import set_seed
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
-from examples.aver.job import RUN, TEST, actor_folds, conclude, finished
+from examples.aver.job import RUN, TEST, above, actor_folds, conclude, finished
 from examples.aver.paper.cache import keep_features, place_of
 from examples.aver.paper.options import Options, Protocol, Schedule, System
 from examples.aver.paper.system import (
@@ -208,6 +208,12 @@ def make_paper_trainer(
     model = make_model(job, shape, corpus)
     objective, schedule, kept = objective_of(shape), job.schedule, job.system.frozen
     draws = training_draws(job.options, job.system, corpus, fold.train, job.modalities, kept=kept)
+    processes = PartialState(cpu=on_cpu()).num_processes
+    if schedule.batch_size % processes:
+        raise TrainingError(
+            f"The batch size {schedule.batch_size} cannot be shared by {processes} processes; give a --batch-size that "
+            f"is a multiple of {processes}."
+        )
     train = loader(
         CorpusDataset(corpus, fold.train, modalities=job.modalities, augmentation=draws, seed=job.seed),
         schedule.batch_size,
@@ -216,7 +222,7 @@ def make_paper_trainer(
     )
     optimizer = torch.optim.AdamW(model.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
     plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=schedule.factor, patience=schedule.patience)
-    if is_gradual(schedule) and PartialState(cpu=on_cpu()).num_processes > 1:
+    if is_gradual(schedule) and processes > 1:
         raise TrainingError(
             "CNNs are unfrozen gradually in one process only: several processes agree at the start on what they train. "
             "Give no --frozen-epochs and --epochs-per-stage, or one process."
@@ -261,7 +267,8 @@ def evaluation_batches(job: PaperJob, corpus: Corpus, rows: NDArray[Any]) -> Loa
     """Batches of whole, unchanged clips, in the order of the rows."""
     draws = evaluation_draws(job.system, corpus, job.modalities, kept=job.system.frozen)
     dataset = CorpusDataset(corpus, rows, modalities=job.modalities, augmentation=draws)
-    return loader(dataset, EVALUATION_BATCH, workers=job.schedule.workers)
+    processes = PartialState(cpu=on_cpu()).num_processes  # each takes an equal share of a batch
+    return loader(dataset, -(-EVALUATION_BATCH // processes) * processes, workers=job.schedule.workers)
 
 
 def open_job(run: Path) -> tuple[PaperJob, Shape]:
@@ -284,7 +291,7 @@ def open_job(run: Path) -> tuple[PaperJob, Shape]:
         "system": {**stored["system"], "weights": where["weights"]},
         "schedule": stored["schedule"],
         "corpus": where["corpus"],
-        "out": run.parents[3],
+        "out": above(run, 4),
     }
     return TypeAdapter(PaperJob).validate_python(content), TypeAdapter(Shape).validate_python(stored["shape"])
 

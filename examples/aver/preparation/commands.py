@@ -60,9 +60,7 @@ def add_commands(app: typer.Typer, console: Console) -> None:
         from examples.aver.sources import read_movies
 
         inventory = read_movies(data, source=source, sound=sound, labels=labels)
-        faces = FaceSettings(
-            detector=detector, size=int(size), margin=0.0 if detector == "none" else margin, key_seconds=key_seconds
-        )
+        faces = FaceSettings(size=int(size), margin=margin, key_seconds=key_seconds).with_detector(detector)
         settings = MovieSettings(faces=faces, rate=rate)
         corpus = prepare_movies(inventory, out, settings, console, workers=workers, keep_clips=keep_clips)
         console.print(f"{corpus!r}, in {out / 'corpus'}", soft_wrap=True)

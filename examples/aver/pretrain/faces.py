@@ -121,13 +121,14 @@ def _from_csv(path: Path) -> FaceSplits:
 
     rows: dict[str, list[tuple[NDArray[np.uint8], int]]] = {part: [] for part in PARTS}
     numbers = _numbers(path, OFFICIAL)
-    with path.open(newline="", encoding="utf-8") as file:
+    with path.open(newline="", encoding="utf-8-sig") as file:
         reader = csv.DictReader(file)
+        reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]  # some copies have blanks before names
         if not {"emotion", "pixels", "Usage"} <= set(reader.fieldnames or ()):
             raise CorpusError(f"{path}: expected the columns emotion, pixels and Usage, got {reader.fieldnames}.")
         for line, row in enumerate(reader, start=2):
             try:
-                part, label = USAGES[row["Usage"]], int(numbers[int(row["emotion"])])
+                part, label = USAGES[row["Usage"].strip()], int(numbers[int(row["emotion"])])
                 pixels = np.array(row["pixels"].split(), dtype=np.uint8)
                 side = round(len(pixels) ** 0.5)
                 rows[part].append((pixels.reshape(side, side), label))

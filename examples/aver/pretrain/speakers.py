@@ -18,6 +18,7 @@ from examples.aver.pretrain.utterances import (
     fingerprint,
     read_utterance,
     read_utterances,
+    some_of,
     split_utterances,
 )
 from mrpnkit.extractors.spectrogram import Scale, SpectrogramSegments
@@ -182,11 +183,11 @@ def train_speakers(
         out: folder of state, weights and metrics.
         recipe: settings.
         device: where the network runs.
-        most: read no more recordings than this, evenly spread; to see whether everything works.
+        most: read no more recordings than this, of some speakers; to see whether everything works.
     """
     utterances = read_utterances(data)
     if most is not None:
-        utterances = utterances[:: -(-len(utterances) // most)]
+        utterances = some_of(utterances, most)
     recordings = Recordings(utterances, segments_for(recipe), recipe.memory_gib)
     copies = len(utterances) - len(recordings.utterances)
     utterances = recordings.utterances

@@ -4,6 +4,7 @@ import csv
 import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
@@ -99,6 +100,27 @@ def split_utterances(
     if not parts.test or not parts.validation:
         raise SplitError("No speaker has three sessions; expected some, to train, validate and test on.")
     return Parts(*(sorted(rows) for rows in parts))
+
+
+def some_of(utterances: Sequence[Utterance], most: int) -> list[Utterance]:
+    """At most so many utterances, for a quick look: of some speakers with three sessions or more, spread over these.
+
+    All utterances where they are no more; those of the first speakers where none has three sessions.
+    """
+    if len(utterances) <= most:
+        return list(utterances)
+    sessions: dict[str, dict[str, list[Utterance]]] = defaultdict(lambda: defaultdict(list))
+    for utterance in utterances:
+        sessions[utterance.speaker][utterance.session].append(utterance)
+    rich = [speaker for speaker, of in sorted(sessions.items()) if len(of) > 2] or sorted(sessions)
+    number = min(len(rich), max(2, most // 12))
+    chosen = [rich[place * len(rich) // number] for place in range(number)]
+    found: list[Utterance] = []
+    for speaker in chosen:
+        turns = zip_longest(*(sessions[speaker][name] for name in sorted(sessions[speaker])))
+        own = [utterance for turn in turns for utterance in turn if utterance is not None]
+        found += own[: most // number]
+    return found
 
 
 def fingerprint(wave: NDArray[np.float32]) -> bytes:
