@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mrpnkit.data.labels import labels_of_columns, labels_of_names, sets_of_names
+from mrpnkit.data.labels import is_missing, labels_of_columns, labels_of_names, sets_of_names
 from mrpnkit.errors import CorpusError, InputError
 
 FORMAT = 1
@@ -77,6 +77,8 @@ def target_of(name: str, values: Any, classes: Sequence[str] | None) -> tuple[ND
     sets = sets_of_names(values)
     if sets is not None:
         return labels_of_names(name, sets, classes)
+    if isinstance(values, list | tuple) and any(isinstance(value, str) for value in values):
+        values = [None if is_missing(value) else value for value in values]  # else NumPy makes the text "nan" of NaN
     array = np.asarray(values)
     if array.ndim == 2:
         return labels_of_columns(name, array, classes)
@@ -97,7 +99,7 @@ def target_of(name: str, values: Any, classes: Sequence[str] | None) -> tuple[ND
                 f"have labels 0 to {len(names) - 1}, and −1 means missing."
             )
         return labels, names
-    texts = [None if value is None else str(value) for value in array.tolist()]
+    texts = [None if is_missing(value) else str(value) for value in array.tolist()]
     found = sorted({text for text in texts if text is not None})
     names = list(classes) if classes else found
     place: dict[str | None, int] = {None: -1, **{c: i for i, c in enumerate(names)}}

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mrpnkit.data.arrays import FORMAT, Modality, check_classes, modality_of, target_of
-from mrpnkit.data.labels import plain_value
+from mrpnkit.data.labels import plain_value, text_of
 from mrpnkit.data.table import read_table
 from mrpnkit.data.writer import CorpusWriter
 from mrpnkit.errors import CorpusError, InputError
@@ -81,12 +81,13 @@ class Corpus:
         Args:
             modalities: for each either one array (n, ...), a vector a sample, or a list of n arrays (T_i, ...), a
                 sequence a sample; T_i = 0 where a sample lacks the modality.
-            targets: for each n labels: integers (−1 where it is missing) or class names (None where it is
-                missing) for a classification, or floats (NaN where it is missing) for a regression; for several
-                labels at once n collections of the names that hold (None where nothing is known), or columns (n, L) of
-                1, 0 and −1.
+            targets: for each n labels: integers (−1 where it is missing) or class names (None, NaN or pandas' NA
+                where it is missing) for a classification, or floats (NaN where it is missing) for a regression; for
+                several labels at once n collections of the names that hold (None where nothing is known), or columns
+                (n, L) of 1, 0 and −1.
             ids: names of the samples; by default ``"0"``, ``"1"``, ….
-            groups: for each n values, such as the actor of each sample.
+            groups: for each n values, such as the actor of each sample; a missing one (None, NaN, NA) is the empty
+                text, which adaptation takes for nobody and folds keep together as one group.
             classes: order of the class or label names; by default sorted, or 0 … largest label.
             rates: steps a second, for modalities that have a time.
 
@@ -112,7 +113,7 @@ class Corpus:
             coded[name], labels = target_of(name, values, (classes or {}).get(name))
             if labels is not None:
                 found[name] = labels
-        text = {name: [str(value) for value in values] for name, values in (groups or {}).items()}
+        text = {name: [text_of(value) for value in values] for name, values in (groups or {}).items()}
         return cls(names, parts, coded, classes=found, groups=text)
 
     @classmethod
