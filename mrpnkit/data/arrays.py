@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -29,9 +30,16 @@ def check_classes(classes: Mapping[str, Sequence[str]]) -> None:
             raise CorpusError(f"The classes of {target!r} must be distinct and have a name, got {list(names)}.")
 
 
+def as_array(values: Any) -> NDArray[Any]:
+    """An array of what is given; of a tensor its values, wherever it lies, bfloat16 (which NumPy lacks) as float32."""
+    if isinstance(values, Tensor):
+        values = (values.float() if values.dtype == torch.bfloat16 else values).detach().cpu().numpy()
+    return np.asarray(values)
+
+
 def storable(name: str, sample: str, values: NDArray[Any] | Tensor) -> NDArray[Any]:
-    """Steps as they are stored: float64 as float32, finite, of a type that torch has."""
-    given = array = np.asarray(values)
+    """Steps as they are stored: float64 and bfloat16 as float32, float16 as it is; finite, of a type that torch has."""
+    given = array = as_array(values)
     if array.dtype == np.float64 or not array.dtype.isnative:
         with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused below
             array = array.astype(np.float32 if array.dtype == np.float64 else array.dtype.newbyteorder("="))
@@ -54,7 +62,7 @@ def modality_of(name: str, values: Any, ids: list[str], rate: float | None) -> M
     if len(values) != len(ids):
         raise InputError(f"Modality {name!r} has {len(values)} samples, the targets have {len(ids)}.")
     if isinstance(values, np.ndarray | Tensor):
-        array = np.asarray(values)
+        array = as_array(values)
         flat = array[:, None] if array.ndim == 1 else array
         for row in _rows_not_finite(flat):
             storable(name, ids[row], flat[row : row + 1])
@@ -64,6 +72,11 @@ def modality_of(name: str, values: Any, ids: list[str], rate: float | None) -> M
     if len(shapes) != 1:
         raise InputError(f"Modality {name!r} has steps of different shapes {sorted(shapes)}; all must have one shape.")
     return Modality(np.concatenate(pieces), np.array([len(piece) for piece in pieces], dtype=np.int64), rate)
+
+
+def computable(steps: NDArray[Any]) -> NDArray[Any]:
+    """Steps as they are computed with: float16, which saves space where they are stored, as float32."""
+    return steps.astype(np.float32) if steps.dtype == np.float16 else steps
 
 
 def _rows_not_finite(array: NDArray[Any]) -> list[int]:
@@ -79,7 +92,7 @@ def target_of(name: str, values: Any, classes: Sequence[str] | None) -> tuple[ND
         return labels_of_names(name, sets, classes)
     if isinstance(values, list | tuple) and any(isinstance(value, str) for value in values):
         values = [None if is_missing(value) else value for value in values]  # else NumPy makes the text "nan" of NaN
-    array = np.asarray(values)
+    array = as_array(values)
     if array.ndim == 2:
         return labels_of_columns(name, array, classes)
     if array.ndim != 1:

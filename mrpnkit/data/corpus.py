@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mrpnkit.data.arrays import FORMAT, Modality, check_classes, modality_of, target_of
+from mrpnkit.data.arrays import FORMAT, Modality, check_classes, computable, modality_of, target_of
 from mrpnkit.data.labels import plain_value, text_of
 from mrpnkit.data.table import read_table
 from mrpnkit.data.writer import CorpusWriter
@@ -80,7 +80,8 @@ class Corpus:
 
         Args:
             modalities: for each either one array (n, ...), a vector a sample, or a list of n arrays (T_i, ...), a
-                sequence a sample; T_i = 0 where a sample lacks the modality.
+                sequence a sample; T_i = 0 where a sample lacks the modality. float64 is stored as float32, and
+                float16 as it is, which halves the space; it is computed with as float32.
             targets: for each n labels: integers (−1 where it is missing) or class names (None, NaN or pandas' NA
                 where it is missing) for a classification, or floats (NaN where it is missing) for a regression; for
                 several labels at once n collections of the names that hold (None where nothing is known), or columns
@@ -181,11 +182,13 @@ class Corpus:
         return self.modalities[modality].steps[start + first : start + last]
 
     def batch(self, modality: str, rows: NDArray[np.int64]) -> Sequences:
-        """Whole sequences of several samples, copied into one ragged batch."""
+        """Whole sequences of several samples, copied into one ragged batch; float16 becomes float32."""
         steps, lengths, _ = self.modalities[modality]
         counts = lengths[rows]
         if len(rows) and (counts == 1).all():
-            return Sequences(torch.from_numpy(steps[self._starts[modality][rows]]), torch.from_numpy(counts))
+            return Sequences(
+                torch.from_numpy(computable(steps[self._starts[modality][rows]])), torch.from_numpy(counts)
+            )
         return join([self.read(modality, int(row)) for row in rows], like=steps)
 
     def features(self, modality: str) -> int:
@@ -235,7 +238,10 @@ class Corpus:
 
 
 def join(pieces: Sequence[NDArray[Any]], *, like: NDArray[Any]) -> Sequences:
-    """Pieces (T_i, ...) of one modality → a ragged batch that owns its memory; ``like`` gives type and step shape."""
+    """Pieces (T_i, ...) of one modality → a ragged batch that owns its memory; float16 becomes float32.
+
+    ``like`` gives type and step shape where there are none.
+    """
     lengths = torch.tensor([len(piece) for piece in pieces], dtype=torch.int64)
     steps = np.concatenate(pieces) if pieces else np.empty((0, *like.shape[1:]), like.dtype)
-    return Sequences(torch.from_numpy(steps), lengths)
+    return Sequences(torch.from_numpy(computable(steps)), lengths)
