@@ -1,7 +1,9 @@
 """What a corpus can hold: the user's arrays checked and brought into the form that is stored."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from mmap import mmap
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -16,11 +18,45 @@ FORMAT = 1
 
 
 class Modality(NamedTuple):
-    """All steps (S, ...) of a modality, the length of each sample (n,), and the steps a second, if they have a time."""
+    """All steps (S, ...) of a modality, the length of each sample (n,), and the steps a second, if they have a time.
+
+    Steps that are memory-mapped from a file to be read are pickled as where they lie there, so that a process that is
+    spawned, such as one that reads ahead, maps the file again and is not sent its content.
+    """
 
     steps: NDArray[Any]
     lengths: NDArray[np.int64]
     rate: float | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For pickle and copy."""
+        return _restored, (_mapped(self.steps) or self.steps, self.lengths, self.rate)
+
+
+class _Mapped(NamedTuple):
+    """Where an array lies in a file."""
+
+    path: str
+    dtype: str
+    shape: tuple[int, ...]
+    offset: int
+    order: Literal["C", "F"]
+
+
+def _mapped(steps: NDArray[Any]) -> _Mapped | None:
+    """None for an array in memory, a part of a mapped one, and one that may have been written to."""
+    whole = isinstance(steps, np.memmap) and isinstance(steps.base, mmap) and steps.filename is not None
+    if not whole or steps.mode != "r":
+        return None
+    order: Literal["C", "F"] = "C" if steps.flags.c_contiguous else "F"
+    return _Mapped(str(steps.filename), steps.dtype.str, steps.shape, steps.offset, order)
+
+
+def _restored(steps: NDArray[Any] | _Mapped, lengths: NDArray[np.int64], rate: float | None) -> Modality:
+    if isinstance(steps, _Mapped):
+        path, dtype, shape, offset, order = steps
+        steps = np.memmap(Path(path), dtype=dtype, mode="r", offset=offset, shape=shape, order=order)
+    return Modality(steps, lengths, rate)
 
 
 def check_classes(classes: Mapping[str, Sequence[str]]) -> None:

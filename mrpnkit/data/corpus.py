@@ -119,7 +119,7 @@ class Corpus:
 
     @classmethod
     def open(cls, folder: str | Path) -> "Corpus":
-        """Opens a corpus folder; steps are memory-mapped, not read.
+        """Opens a corpus folder; steps are memory-mapped, not read, and pickled as where they lie.
 
         Raises:
             CorpusError: no such folder, no corpus in it, another format, files that are missing or do not fit.
