@@ -66,7 +66,7 @@ def test_parts_of_a_mapped_file_and_changed_copies_are_pickled_as_they_are(tmp_p
     lengths = np.ones(6, dtype=np.int64)
     for mode in ("r", "c"):
         for name in ("steps", "columns"):
-            mapped: Any = np.load(tmp_path / f"{name}.npy", mmap_mode=mode)  # type: ignore[call-overload]
+            mapped: Any = np.load(tmp_path / f"{name}.npy", mmap_mode=mode)
             if mode == "c":
                 mapped[2] = -1.0
             for part in (mapped, mapped[1:], mapped[::-2], mapped[:0], mapped.T):

@@ -45,8 +45,8 @@ class _Mapped(NamedTuple):
 
 def _mapped(steps: NDArray[Any]) -> _Mapped | None:
     """None for an array in memory, a part of a mapped one, and one that may have been written to."""
-    whole = isinstance(steps, np.memmap) and isinstance(steps.base, mmap) and steps.filename is not None
-    if not whole or steps.mode != "r":
+    whole: object = steps.base  # of a part it is the mapped array
+    if not isinstance(steps, np.memmap) or not isinstance(whole, mmap) or steps.filename is None or steps.mode != "r":
         return None
     order: Literal["C", "F"] = "C" if steps.flags.c_contiguous else "F"
     return _Mapped(str(steps.filename), steps.dtype.str, steps.shape, steps.offset, order)
