@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mrpnkit.analysis import Difference, Rank, paired_difference, ranking
+from mrpnkit.analysis.differences import gains_of
 from mrpnkit.build import build_corpus, build_folds
 from mrpnkit.config import Config, parse_config
 from mrpnkit.data import Corpus
@@ -31,7 +32,7 @@ PAIRS = (("n1", "n0"), ("n2", "n0"), ("n2", "n1"))
 
 
 class Pair(NamedTuple):
-    """The difference of two variants in a metric over folds, first − second."""
+    """The difference of two variants in a metric, first − second, over so many folds in which both were measured."""
 
     metric: str
     first: str
@@ -58,27 +59,28 @@ class Ablation(NamedTuple):
         return [name for name in self.labels if name.startswith("only_")]
 
     def values(self, variant: str, metric: str) -> list[float]:
-        """A test metric of a variant for each fold, a mean over seeds."""
+        """A test metric of a variant for each fold, a mean over seeds; NaN where a seed has no value."""
         by_seed = [experiment.values(metric) for experiment in self.experiments[variant]]
         return [statistics.fmean(values) for values in zip(*by_seed, strict=True)]
 
     def best_single(self, metric: str) -> str:
-        """The modality that alone has the best mean: the least of a loss or an error, else the greatest."""
-        sign = -1 if minimised(metric) else 1
-        return max(self.singles, key=lambda name: sign * statistics.fmean(self.values(name, metric)))
+        """The modality that alone has the best mean over its measured folds: the least of a loss, else the greatest."""
+        ranks = ranking({name: self.values(name, metric) for name in self.singles}, less_is_better=minimised(metric))
+        return ranks[0].name
 
     def differences(self, metric: str) -> list[Pair]:
         """Paired differences between the networks, of each to the best single modality, of further ones to N0; 95 %."""
         single = self.best_single(metric)
         others = [name for name in self.labels if name not in NETWORKS and name not in self.singles]
         pairs = [*PAIRS, *((network, single) for network in (*NETWORKS, *others)), *((name, "n0") for name in others)]
+        values = {name: self.values(name, metric) for name in self.labels}
         return [
             Pair(
                 metric,
                 first,
                 second,
-                paired_difference(self.values(first, metric), self.values(second, metric)),
-                len(self.folds),
+                paired_difference(values[first], values[second]),
+                len(gains_of(values[first], values[second])),
             )
             for first, second in pairs
         ]

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+import torch
 from torch import Tensor, nn
 
 from mrpnkit.errors import InputError
@@ -9,12 +10,13 @@ from mrpnkit.sequences import Sequences
 
 
 def checked_steps(part: nn.Module, inputs: Sequences, width: int) -> Tensor:
-    """The steps (S, width) of ``inputs``; integers become float32.
+    """The steps (S, width) of ``inputs``; integers become float32, and floats the type of the part's weights.
+
+    A part without weights leaves floats as they are, and so is what autocast computed in its own type.
 
     Raises:
         InputError: steps of another width or with more axes than one.
 
-    >>> import torch
     >>> checked_steps(nn.Identity(), Sequences.vectors(torch.tensor([[1, 2]])), 2)
     tensor([[1., 2.]])
     """
@@ -29,7 +31,13 @@ def checked_steps(part: nn.Module, inputs: Sequences, width: int) -> Tensor:
                 else "Choose an extractor that reads such steps, or flatten them to vectors in the data."
             )
         )
-    return steps if steps.is_floating_point() else steps.float()
+    if not steps.is_floating_point():
+        return steps.float()
+    kind = steps.device.type
+    if torch.is_autocast_enabled(kind) and steps.dtype == torch.get_autocast_dtype(kind):
+        return steps
+    weights = next((weight.dtype for weight in part.parameters() if weight.is_floating_point()), steps.dtype)
+    return steps.to(weights)
 
 
 def check_counts(part: nn.Module, counts: Mapping[str, int | Sequence[int]]) -> None:

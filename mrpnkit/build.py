@@ -207,14 +207,17 @@ def build_optimizer(config: Config, model: nn.Module) -> Optimizer:
 
 
 def build_scheduler(config: Config, optimizer: Optimizer, steps: int) -> LRScheduler | ReduceLROnPlateau | None:
-    """The schedule of the learning rate over ``steps`` optimiser steps in all; None where it is constant."""
+    """The schedule of the learning rate over ``steps`` optimiser steps in all; None where it is constant.
+
+    The learning rate alone: momentum and betas stay as the optimizer has them.
+    """
     chosen = config.training.schedule
     match chosen:
         case PlateauConfig():
             return ReduceLROnPlateau(optimizer, factor=chosen.factor, patience=chosen.patience)
         case OneCycleConfig():
             rate = config.training.optimizer.learning_rate
-            return OneCycleLR(optimizer, rate, total_steps=steps, pct_start=chosen.warm_up)
+            return OneCycleLR(optimizer, rate, total_steps=steps, pct_start=chosen.warm_up, cycle_momentum=False)
         case ConstantConfig():
             return None
     assert_never(chosen)

@@ -92,6 +92,12 @@ def _write(
 
 
 def _join(shards: Sequence[Path], corpus: Corpus, out: Path, *, about: Mapping[str, Any]) -> None:
+    _write_joined(shards, corpus, out, about=about)
+    for place in shards:  # only now, when nothing maps a file of theirs any more: Windows would not let it go
+        shutil.rmtree(place)
+
+
+def _write_joined(shards: Sequence[Path], corpus: Corpus, out: Path, *, about: Mapping[str, Any]) -> None:
     opened = [Corpus.open(shard) for shard in shards]
     rates: dict[str, float | None] = {}
     for name in opened[0].modalities:
@@ -105,9 +111,6 @@ def _join(shards: Sequence[Path], corpus: Corpus, out: Path, *, about: Mapping[s
             for row, sample in enumerate(shard.ids):
                 modalities = {name: shard.read(name, row) for name in shard.modalities}
                 writer.add(sample, modalities, *labels_of(shard, row))
-    del opened
-    for place in shards:
-        shutil.rmtree(place)
 
 
 @torch.no_grad()

@@ -39,7 +39,8 @@ class FoldJob(NamedTuple):
 def run_folds(jobs: Sequence[FoldJob], workers: int, *, say: Callable[[str], None] = lambda text: None) -> None:
     """Runs the folds that are not finished yet, so many at once; interrupted ones go on where they were.
 
-    With several CUDA devices the processes share them in turn; without one, each process has the cores divided by the
+    With several CUDA devices, of those that ``CUDA_VISIBLE_DEVICES`` names where it is set, the processes share them in
+    turn; without one, each process has the cores divided by the
     number of processes as threads. An error in one fold lets those that have begun end, and is raised; what is finished
     stays.
 
@@ -56,7 +57,9 @@ def run_folds(jobs: Sequence[FoldJob], workers: int, *, say: Callable[[str], Non
     turn = context.Value("i", 0)
     with (
         _hidden_launcher(),
-        ProcessPoolExecutor(workers, mp_context=context, initializer=_prepare, initargs=(turn, workers)) as pool,
+        ProcessPoolExecutor(
+            workers, mp_context=context, initializer=_prepare, initargs=(turn, workers, _devices())
+        ) as pool,
     ):
         futures = {pool.submit(_run, job): job for job in waiting}
         try:
@@ -88,16 +91,27 @@ def _corpus(config: str, base: Path) -> Corpus:
     return _opened(json.dumps(content, sort_keys=True), base)
 
 
-def _prepare(turn: Any, workers: int) -> None:
+def _devices() -> list[str]:
+    """The CUDA devices that this process sees, as ``CUDA_VISIBLE_DEVICES`` calls them: numbers, or UUIDs such as MIG's.
+
+    Found out in the first process, since one in which they were counted may heed the variable no more.
+    """
+    import torch
+
+    count = torch.cuda.device_count()
+    given = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
+    return given[:count] or [str(number) for number in range(count)]
+
+
+def _prepare(turn: Any, workers: int, devices: Sequence[str]) -> None:
     """In a new process: its device, and its share of the cores."""
     import torch
 
     with turn.get_lock():
         number = turn.value
         turn.value += 1
-    devices = torch.cuda.device_count()
-    if devices > 1:
-        os.environ["CUDA_VISIBLE_DEVICES"] = str(number % devices)
+    if len(devices) > 1:
+        os.environ["CUDA_VISIBLE_DEVICES"] = devices[number % len(devices)]
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // workers))
 
 

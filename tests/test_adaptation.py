@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from mrpnkit.data import Corpus, FirstStep
 from mrpnkit.data.adaptation import Adaptation, Enrolment, Population
+from mrpnkit.data.adaptation.moments import moments_of
 from mrpnkit.errors import CorpusError, InputError
 
 WIDTH = 3
@@ -45,9 +46,8 @@ def test_statistics_by_the_formulas() -> None:
     def of_group(rows: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
         parts = [np.asarray(corpus.read("audio", int(row)), dtype=np.float64) for row in rows]
         means = np.array([part.mean(0) for part in parts])
-        squares = np.mean([(part**2).mean(0) for part in parts], axis=0)
-        variance = (squares - means.mean(0) ** 2) * len(parts) / (len(parts) - 1)
-        return means.mean(0), variance, means.var(0, ddof=1)
+        spread = means.var(0, ddof=1)
+        return means.mean(0), np.mean([part.var(0) for part in parts], axis=0) + spread, spread
 
     groups = [of_group(rows_of(corpus, f"p{number}")) for number in range(6)]
     mean = np.mean([g[0] for g in groups], axis=0)
@@ -63,6 +63,32 @@ def test_statistics_by_the_formulas() -> None:
     nobody, everywhere = enrolled.statistics("p9", "audio")
     np.testing.assert_allclose(nobody, mean)
     np.testing.assert_allclose(everywhere**2, variance)
+
+
+@pytest.mark.parametrize("steps", [1, 4, 2000])
+@pytest.mark.parametrize("samples", [2, 3, 10])
+def test_the_variance_of_few_samples_has_no_bias(samples: int, steps: int) -> None:
+    """Of independent steps of variance 1, on average over many groups, however few and long the samples are."""
+    generator = np.random.default_rng(0)
+    draws = 20 if steps == 2000 else 400
+    found = []
+    for _ in range(draws):
+        parts = generator.normal(3, 1, (samples, steps, 10))
+        moments = moments_of(list(parts), modality="m")
+        assert moments is not None
+        found.append(moments.variance)
+        if steps == 1:
+            np.testing.assert_allclose(moments.variance, parts[:, 0].var(0, ddof=1), atol=1e-12)
+    numbers = np.concatenate(found)
+    assert abs(numbers.mean() - 1) < 4 * numbers.std() / len(numbers) ** 0.5
+
+
+def test_the_variance_of_one_sample_is_that_of_its_steps() -> None:
+    part = np.random.default_rng(0).normal(5, 2, (30, 3))
+    moments = moments_of([part], modality="m")
+    assert moments is not None
+    np.testing.assert_allclose(moments.variance, part.var(0))
+    np.testing.assert_array_equal(moments.spread, 0)
 
 
 def test_what_is_a_persons_own_goes_away() -> None:

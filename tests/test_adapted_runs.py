@@ -57,9 +57,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def moments(parts: Parts) -> list[Any]:
     """Samples, mean, variance of steps, and variance of the samples' means, each sample with the same weight."""
     means = np.array([part.mean(0) for part in parts])
-    square = np.mean([(part**2).mean(0) for part in parts], axis=0)
+    within, spread = np.mean([part.var(0) for part in parts], axis=0), means.var(0, ddof=1)
     n = len(parts)
-    return [n, means.mean(0), (square - means.mean(0) ** 2) * n / (n - 1), means.var(0, ddof=1)]
+    return [n, means.mean(0), within + spread, spread]
 
 
 def normalised(steps: NDArray[Any], own: Parts, training: list[Parts], strength: float = 10.0) -> NDArray[Any]:

@@ -324,6 +324,32 @@ def test_optimizers_and_schedules(corpus: Corpus) -> None:
     assert build_scheduler(parse_config(CONFIG, ["training.schedule={name='constant'}"]), optimizer, 10) is None
 
 
+@pytest.mark.parametrize(
+    ("text", "key", "value"),
+    [
+        ("{name='sgd', momentum=0.0}", "momentum", 0.0),
+        ("{name='sgd', momentum=0.5}", "momentum", 0.5),
+        ("{name='adam', betas=[0.5, 0.9]}", "betas", (0.5, 0.9)),
+        ("{name='adamw', betas=[0.5, 0.9]}", "betas", (0.5, 0.9)),
+    ],
+)
+def test_one_cycle_leaves_momentum_alone(text: str, key: str, value: Any, corpus: Corpus) -> None:
+    config = parse_config(CONFIG, [f"training.optimizer={text}", "training.schedule={name='one_cycle'}"])
+    optimizer = build_optimizer(config, build_model(config, corpus))
+    cycle = build_scheduler(config, optimizer, 10)
+    assert isinstance(cycle, OneCycleLR)
+    rates = []
+    for _ in range(10):
+        assert optimizer.param_groups[0][key] == value
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        if len(rates) < 10:
+            cycle.step()
+    peak = config.training.optimizer.learning_rate
+    assert max(rates) == pytest.approx(peak)
+    assert rates[0] == pytest.approx(peak / 25)
+
+
 def test_parameters_that_are_frozen_are_not_optimised(corpus: Corpus) -> None:
     model = build_model(parse_config(CONFIG), corpus)
     for parameter in model.branches.parameters():

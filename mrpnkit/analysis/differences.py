@@ -1,4 +1,8 @@
-"""Paired differences over folds, with an interval by Student's t."""
+"""Paired differences over folds, with an interval by Student's t.
+
+A value that is not finite was not measured, such as a modality's accuracy where nobody has the modality: its fold is
+left out, and how many are left is said.
+"""
 
 import math
 import statistics
@@ -9,7 +13,7 @@ from mrpnkit.errors import InputError
 
 
 class Difference(NamedTuple):
-    """Mean of paired differences, with the ends of its interval."""
+    """Mean of paired differences, with the ends of its interval; NaN and no bounds where there was no pair."""
 
     mean: float
     low: float
@@ -25,19 +29,39 @@ def paired_difference(first: Sequence[float], second: Sequence[float], *, confid
     """Mean of first − second over pairs and its interval by Student's t; the interval of one pair is unbounded.
 
     The t test takes pairs as independent, which folds that share training samples are not quite: read the interval
-    as the least that is uncertain.
+    as the least that is uncertain. Pairs of which one value is not finite do not count; where none is left, the mean
+    is NaN and the interval unbounded.
+
+    Raises:
+        InputError: no pairs.
 
     >>> paired_difference([2, 4, 6], [1, 2, 3]).mean
     2.0
     """
-    gains = [float(a - b) for a, b in zip(first, second, strict=True)]
-    if not gains:
+    if not len(first) and not len(second):
         raise InputError("paired_difference was given no pairs; expected one or more.")
-    mean = statistics.fmean(gains)
+    gains = gains_of(first, second)
+    mean = mean_of_known(gains)
     if len(gains) < 2:
         return Difference(mean, -math.inf, math.inf)
     reach = t_quantile((1 + confidence) / 2, len(gains) - 1) * statistics.stdev(gains) / len(gains) ** 0.5
     return Difference(mean, mean - reach, mean + reach)
+
+
+def gains_of(first: Sequence[float], second: Sequence[float]) -> list[float]:
+    """first − second of those pairs of which both are finite.
+
+    >>> gains_of([2, math.nan, 6], [1, 2, 3])
+    [1.0, 3.0]
+    """
+    pairs = zip(first, second, strict=True)
+    return [float(a - b) for a, b in pairs if math.isfinite(a) and math.isfinite(b)]
+
+
+def mean_of_known(values: Sequence[float]) -> float:
+    """The mean of the values that are finite; NaN where there is none."""
+    known = [value for value in values if math.isfinite(value)]
+    return statistics.fmean(known) if known else math.nan
 
 
 def t_quantile(probability: float, freedom: int) -> float:
@@ -63,11 +87,15 @@ def t_quantile(probability: float, freedom: int) -> float:
 def t_probability(value: float, freedom: int) -> float:
     """The probability that Student's t with ``freedom`` degrees lies beyond ±``value``: the p of a two-sided test.
 
+    NaN where ``value`` is NaN.
+
     >>> round(t_probability(2.228, 10), 3)
     0.05
     """
     if freedom < 1 or value < 0:
         raise InputError(f"t_probability: value {value} must be 0 or more, freedom {freedom} 1 or more.")
+    if math.isnan(value):
+        return math.nan
     return max(0.0, 1.0 - _within(math.atan(value / math.sqrt(freedom)), freedom))
 
 

@@ -1,11 +1,11 @@
-"""A ranking that says which of its differences are not established."""
+"""A ranking that says which of its differences are not established, and of how many folds they are."""
 
 import math
 import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from mrpnkit.analysis.differences import Difference, paired_difference, t_probability
+from mrpnkit.analysis.differences import Difference, gains_of, mean_of_known, paired_difference, t_probability
 from mrpnkit.analysis.significance import holm
 from mrpnkit.errors import InputError
 
@@ -13,37 +13,49 @@ from mrpnkit.errors import InputError
 class Rank(NamedTuple):
     """A variant in the ranking.
 
-    ``behind`` is the first one's value less its own, paired over folds, with a 95 % interval (the other way round
-    where less is better); ``adjusted`` the p value of a paired t test, adjusted for all comparisons with the first
-    (Holm). The first has neither.
+    ``mean`` and ``spread`` are over the ``folds`` in which it has a finite value; NaN and None where there is none.
+    ``behind`` is the first one's value less its own, with a 95 % interval (the other way round where less is better),
+    over the ``paired`` folds in which both are finite; ``adjusted`` the p value of a paired t test, adjusted for all
+    comparisons with the first (Holm), and None where no fold is shared. The first has none of the three, and neither
+    has a variant without a value.
     """
 
     place: int
     name: str
     mean: float
     spread: float | None
+    folds: int
     behind: Difference | None
+    paired: int | None
     adjusted: float | None
 
     @property
     def established(self) -> bool:
-        """Whether it is behind the first by more than chance."""
-        return self.adjusted is not None and self.adjusted < 0.05
+        """Whether it is behind the first by more than chance, on the folds that both have."""
+        return self.behind is not None and self.behind.mean > 0 and self.adjusted is not None and self.adjusted < 0.05
+
+    @property
+    def verdict(self) -> str:
+        """``first``, ``behind``, ``not established``, or ``not measured`` where no fold has a value."""
+        if not self.folds:
+            return "not measured"
+        return "first" if self.behind is None else "behind" if self.established else "not established"
 
     def plain(self) -> dict[str, Any]:
-        """As plain data for a table."""
-        verdict = "first" if self.behind is None else "behind" if self.established else "not established"
-        low, high = (None, None) if self.behind is None else (self.behind.low, self.behind.high)
+        """As plain data for a table; None for what there is not."""
+        behind, low, high = (math.nan,) * 3 if self.behind is None else self.behind
         return {
             "place": self.place,
             "variant": self.name,
-            "mean": self.mean,
+            "mean": _or_none(self.mean),
             "sd": self.spread,
-            "behind the first": None if self.behind is None else self.behind.mean,
-            "low": low if low is not None and math.isfinite(low) else None,
-            "high": high if high is not None and math.isfinite(high) else None,
+            "folds": self.folds,
+            "behind the first": _or_none(behind),
+            "low": _or_none(low),
+            "high": _or_none(high),
+            "paired folds": self.paired,
             "p adjusted": self.adjusted,
-            "verdict": verdict,
+            "verdict": self.verdict,
         }
 
 
@@ -52,6 +64,9 @@ def ranking(values: Mapping[str, Sequence[float]], *, less_is_better: bool = Fal
 
     The first was chosen by looking, so that the comparisons are a little too eager to call others worse; the interval
     of a difference that was asked for before is :func:`~mrpnkit.analysis.paired_difference`.
+
+    A value that is not finite was not measured. A variant's mean is over the folds that it has, and its difference to
+    the first over those that both have; one that has none comes last, as not measured.
 
     Args:
         values: by variant, one value a fold.
@@ -66,30 +81,39 @@ def ranking(values: Mapping[str, Sequence[float]], *, less_is_better: bool = Fal
     if not values or len({len(one) for one in values.values()}) != 1 or not len(next(iter(values.values()))):
         raise InputError("ranking needs one variant or more, each with the same number of folds.")
     sign = -1.0 if less_is_better else 1.0
-    order = sorted(values, key=lambda name: -sign * statistics.fmean(values[name]))
-    best = values[order[0]]
-    behind = {name: paired_difference([sign * v for v in best], [sign * v for v in values[name]]) for name in order[1:]}
-    adjusted = holm([p_of(best, values[name]) for name in order[1:]])
-    p = dict(zip(order[1:], adjusted, strict=True))
+    known = {name: [value for value in one if math.isfinite(value)] for name, one in values.items()}
+    measured = [name for name in values if known[name]]
+    measured.sort(key=lambda name: -sign * statistics.fmean(known[name]))
+    gains, behind = {}, {}
+    for name in measured[1:]:
+        pair = [sign * v for v in values[measured[0]]], [sign * v for v in values[name]]
+        gains[name], behind[name] = gains_of(*pair), paired_difference(*pair)
+    tested = [name for name in gains if gains[name]]
+    adjusted = dict(zip(tested, holm([p_of(gains[name]) for name in tested]), strict=True))
     return [
         Rank(
             place,
             name,
-            statistics.fmean(values[name]),
-            statistics.stdev(values[name]) if len(values[name]) > 1 else None,
+            mean_of_known(known[name]),
+            statistics.stdev(known[name]) if len(known[name]) > 1 else None,
+            len(known[name]),
             behind.get(name),
-            p.get(name),
+            len(gains[name]) if name in gains else None,
+            adjusted.get(name),
         )
-        for place, name in enumerate(order, start=1)
+        for place, name in enumerate([*measured, *(name for name in values if not known[name])], start=1)
     ]
 
 
-def p_of(first: Sequence[float], second: Sequence[float]) -> float:
-    """The p value of a paired t test, two-sided; 1 for one pair or where all differences are 0."""
-    gains = [a - b for a, b in zip(first, second, strict=True)]
+def p_of(gains: Sequence[float]) -> float:
+    """The p value of a paired t test of differences, two-sided; 1 for one pair or where all differences are 0."""
     if len(gains) < 2:
         return 1.0
     spread = statistics.stdev(gains)
     if spread == 0.0:
         return 1.0 if not any(gains) else 0.0
     return t_probability(abs(statistics.fmean(gains)) / spread * len(gains) ** 0.5, len(gains) - 1)
+
+
+def _or_none(value: float) -> float | None:
+    return value if math.isfinite(value) else None

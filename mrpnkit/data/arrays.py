@@ -1,13 +1,16 @@
 """What a corpus can hold: the user's arrays checked and brought into the form that is stored."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from mmap import mmap
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mrpnkit.data.labels import labels_of_columns, labels_of_names, sets_of_names
+from mrpnkit.data.labels import is_missing, labels_of_columns, labels_of_names, sets_of_names
 from mrpnkit.errors import CorpusError, InputError
 
 FORMAT = 1
@@ -15,11 +18,45 @@ FORMAT = 1
 
 
 class Modality(NamedTuple):
-    """All steps (S, ...) of a modality, the length of each sample (n,), and the steps a second, if they have a time."""
+    """All steps (S, ...) of a modality, the length of each sample (n,), and the steps a second, if they have a time.
+
+    Steps that are memory-mapped from a file to be read are pickled as where they lie there, so that a process that is
+    spawned, such as one that reads ahead, maps the file again and is not sent its content.
+    """
 
     steps: NDArray[Any]
     lengths: NDArray[np.int64]
     rate: float | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For pickle and copy."""
+        return _restored, (_mapped(self.steps) or self.steps, self.lengths, self.rate)
+
+
+class _Mapped(NamedTuple):
+    """Where an array lies in a file."""
+
+    path: str
+    dtype: str
+    shape: tuple[int, ...]
+    offset: int
+    order: Literal["C", "F"]
+
+
+def _mapped(steps: NDArray[Any]) -> _Mapped | None:
+    """None for an array in memory, a part of a mapped one, and one that may have been written to."""
+    whole: object = steps.base  # of a part it is the mapped array
+    if not isinstance(steps, np.memmap) or not isinstance(whole, mmap) or steps.filename is None or steps.mode != "r":
+        return None
+    order: Literal["C", "F"] = "C" if steps.flags.c_contiguous else "F"
+    return _Mapped(str(steps.filename), steps.dtype.str, steps.shape, steps.offset, order)
+
+
+def _restored(steps: NDArray[Any] | _Mapped, lengths: NDArray[np.int64], rate: float | None) -> Modality:
+    if isinstance(steps, _Mapped):
+        path, dtype, shape, offset, order = steps
+        steps = np.memmap(Path(path), dtype=dtype, mode="r", offset=offset, shape=shape, order=order)
+    return Modality(steps, lengths, rate)
 
 
 def check_classes(classes: Mapping[str, Sequence[str]]) -> None:
@@ -29,9 +66,16 @@ def check_classes(classes: Mapping[str, Sequence[str]]) -> None:
             raise CorpusError(f"The classes of {target!r} must be distinct and have a name, got {list(names)}.")
 
 
+def as_array(values: Any) -> NDArray[Any]:
+    """An array of what is given; of a tensor its values, wherever it lies, bfloat16 (which NumPy lacks) as float32."""
+    if isinstance(values, Tensor):
+        values = (values.float() if values.dtype == torch.bfloat16 else values).detach().cpu().numpy()
+    return np.asarray(values)
+
+
 def storable(name: str, sample: str, values: NDArray[Any] | Tensor) -> NDArray[Any]:
-    """Steps as they are stored: float64 as float32, finite, of a type that torch has."""
-    given = array = np.asarray(values)
+    """Steps as they are stored: float64 and bfloat16 as float32, float16 as it is; finite, of a type that torch has."""
+    given = array = as_array(values)
     if array.dtype == np.float64 or not array.dtype.isnative:
         with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused below
             array = array.astype(np.float32 if array.dtype == np.float64 else array.dtype.newbyteorder("="))
@@ -54,7 +98,7 @@ def modality_of(name: str, values: Any, ids: list[str], rate: float | None) -> M
     if len(values) != len(ids):
         raise InputError(f"Modality {name!r} has {len(values)} samples, the targets have {len(ids)}.")
     if isinstance(values, np.ndarray | Tensor):
-        array = np.asarray(values)
+        array = as_array(values)
         flat = array[:, None] if array.ndim == 1 else array
         for row in _rows_not_finite(flat):
             storable(name, ids[row], flat[row : row + 1])
@@ -64,6 +108,11 @@ def modality_of(name: str, values: Any, ids: list[str], rate: float | None) -> M
     if len(shapes) != 1:
         raise InputError(f"Modality {name!r} has steps of different shapes {sorted(shapes)}; all must have one shape.")
     return Modality(np.concatenate(pieces), np.array([len(piece) for piece in pieces], dtype=np.int64), rate)
+
+
+def computable(steps: NDArray[Any]) -> NDArray[Any]:
+    """Steps as they are computed with: float16, which saves space where they are stored, as float32."""
+    return steps.astype(np.float32) if steps.dtype == np.float16 else steps
 
 
 def _rows_not_finite(array: NDArray[Any]) -> list[int]:
@@ -77,7 +126,9 @@ def target_of(name: str, values: Any, classes: Sequence[str] | None) -> tuple[ND
     sets = sets_of_names(values)
     if sets is not None:
         return labels_of_names(name, sets, classes)
-    array = np.asarray(values)
+    if isinstance(values, list | tuple) and any(isinstance(value, str) for value in values):
+        values = [None if is_missing(value) else value for value in values]  # else NumPy makes the text "nan" of NaN
+    array = as_array(values)
     if array.ndim == 2:
         return labels_of_columns(name, array, classes)
     if array.ndim != 1:
@@ -97,7 +148,7 @@ def target_of(name: str, values: Any, classes: Sequence[str] | None) -> tuple[ND
                 f"have labels 0 to {len(names) - 1}, and −1 means missing."
             )
         return labels, names
-    texts = [None if value is None else str(value) for value in array.tolist()]
+    texts = [None if is_missing(value) else str(value) for value in array.tolist()]
     found = sorted({text for text in texts if text is not None})
     names = list(classes) if classes else found
     place: dict[str | None, int] = {None: -1, **{c: i for i, c in enumerate(names)}}

@@ -21,8 +21,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mrpnkit.data.arrays import FORMAT, Modality, check_classes, modality_of, target_of
-from mrpnkit.data.labels import plain_value
+from mrpnkit.data.arrays import FORMAT, Modality, check_classes, computable, modality_of, target_of
+from mrpnkit.data.labels import plain_value, text_of
 from mrpnkit.data.table import read_table
 from mrpnkit.data.writer import CorpusWriter
 from mrpnkit.errors import CorpusError, InputError
@@ -80,13 +80,15 @@ class Corpus:
 
         Args:
             modalities: for each either one array (n, ...), a vector a sample, or a list of n arrays (T_i, ...), a
-                sequence a sample; T_i = 0 where a sample lacks the modality.
-            targets: for each n labels: integers (−1 where it is missing) or class names (None where it is
-                missing) for a classification, or floats (NaN where it is missing) for a regression; for several
-                labels at once n collections of the names that hold (None where nothing is known), or columns (n, L) of
-                1, 0 and −1.
+                sequence a sample; T_i = 0 where a sample lacks the modality. float64 is stored as float32, and
+                float16 as it is, which halves the space; it is computed with as float32.
+            targets: for each n labels: integers (−1 where it is missing) or class names (None, NaN or pandas' NA
+                where it is missing) for a classification, or floats (NaN where it is missing) for a regression; for
+                several labels at once n collections of the names that hold (None where nothing is known), or columns
+                (n, L) of 1, 0 and −1.
             ids: names of the samples; by default ``"0"``, ``"1"``, ….
-            groups: for each n values, such as the actor of each sample.
+            groups: for each n values, such as the actor of each sample; a missing one (None, NaN, NA) is the empty
+                text, which adaptation takes for nobody and folds keep together as one group.
             classes: order of the class or label names; by default sorted, or 0 … largest label.
             rates: steps a second, for modalities that have a time.
 
@@ -112,12 +114,12 @@ class Corpus:
             coded[name], labels = target_of(name, values, (classes or {}).get(name))
             if labels is not None:
                 found[name] = labels
-        text = {name: [str(value) for value in values] for name, values in (groups or {}).items()}
+        text = {name: [text_of(value) for value in values] for name, values in (groups or {}).items()}
         return cls(names, parts, coded, classes=found, groups=text)
 
     @classmethod
     def open(cls, folder: str | Path) -> "Corpus":
-        """Opens a corpus folder; steps are memory-mapped, not read.
+        """Opens a corpus folder; steps are memory-mapped, not read, and pickled as where they lie.
 
         Raises:
             CorpusError: no such folder, no corpus in it, another format, files that are missing or do not fit.
@@ -180,11 +182,13 @@ class Corpus:
         return self.modalities[modality].steps[start + first : start + last]
 
     def batch(self, modality: str, rows: NDArray[np.int64]) -> Sequences:
-        """Whole sequences of several samples, copied into one ragged batch."""
+        """Whole sequences of several samples, copied into one ragged batch; float16 becomes float32."""
         steps, lengths, _ = self.modalities[modality]
         counts = lengths[rows]
         if len(rows) and (counts == 1).all():
-            return Sequences(torch.from_numpy(steps[self._starts[modality][rows]]), torch.from_numpy(counts))
+            return Sequences(
+                torch.from_numpy(computable(steps[self._starts[modality][rows]])), torch.from_numpy(counts)
+            )
         return join([self.read(modality, int(row)) for row in rows], like=steps)
 
     def features(self, modality: str) -> int:
@@ -234,7 +238,10 @@ class Corpus:
 
 
 def join(pieces: Sequence[NDArray[Any]], *, like: NDArray[Any]) -> Sequences:
-    """Pieces (T_i, ...) of one modality → a ragged batch that owns its memory; ``like`` gives type and step shape."""
+    """Pieces (T_i, ...) of one modality → a ragged batch that owns its memory; float16 becomes float32.
+
+    ``like`` gives type and step shape where there are none.
+    """
     lengths = torch.tensor([len(piece) for piece in pieces], dtype=torch.int64)
     steps = np.concatenate(pieces) if pieces else np.empty((0, *like.shape[1:]), like.dtype)
-    return Sequences(torch.from_numpy(steps), lengths)
+    return Sequences(torch.from_numpy(computable(steps)), lengths)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mrpnkit.data.labels import text_of
 from mrpnkit.errors import SplitError
 
 Rows = NDArray[np.int64]
@@ -56,8 +57,8 @@ def group_folds(
     >>> [fold.name for fold in group_folds(["1", "2", "3", "4", "5", "6"], 3, strata=["m", "f"] * 3)]
     ['1,2', '3,4', '5,6']
     """
-    names = np.asarray([str(group) for group in groups])
-    kinds = np.asarray([str(stratum) for stratum in strata]) if strata is not None else np.full(len(names), "")
+    names = np.asarray([text_of(group) for group in groups])
+    kinds = np.asarray([text_of(stratum) for stratum in strata]) if strata is not None else np.full(len(names), "")
     if len(kinds) != len(names) or (labels is not None and len(labels) != len(names)):
         given = f"{len(kinds)} strata and {'no' if labels is None else len(labels)} labels"
         raise SplitError(f"group_folds: {len(names)} groups, but {given}; expected one for each sample.")
@@ -97,8 +98,8 @@ def held_out(
     >>> held_out(["a", "b", "c", "a"], test=["b"], validation=["c"]).train
     array([0, 3])
     """
-    names = np.asarray([str(group) for group in groups])
-    tested, validated = ([str(group) for group in part] for part in (test, validation))
+    names = np.asarray([text_of(group) for group in groups])
+    tested, validated = ([text_of(group) for group in part] for part in (test, validation))
     known = sorted(set(names.tolist()), key=natural)
     unknown = [group for group in (*tested, *validated) if group not in known]
     if unknown:
@@ -155,7 +156,7 @@ def drawn_validation(
         drawn[generator.permutation(members)[: max(1, round(share * len(members)))]] = True
     fold = tested._replace(train=tested.train[~drawn], validation=tested.train[drawn])
     if every_class:
-        _check_classes(fold, np.asarray(labels), np.asarray([str(group) for group in groups]))
+        _check_classes(fold, np.asarray(labels), np.asarray([text_of(group) for group in groups]))
     return fold
 
 

@@ -1,4 +1,4 @@
-"""Targets of several labels: from columns of 0 and 1, or from the names that hold, to (n, L) of −1, 0 and 1."""
+"""Labels as users have them: what counts as missing; several at once, from columns or names, to (n, L) of −1, 0, 1."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -14,16 +14,37 @@ TargetValue = str | float | Collection[str] | Mapping[str, bool | int | None] | 
 """A sample's value of a target: a class, a number, the labels that hold, what is known of each label; None: missing."""
 
 
+def is_missing(value: Any) -> bool:
+    """Whether a label, or the name of a group, is not there: None, NaN, or pandas' NA and NaT, without pandas.
+
+    >>> [is_missing(value) for value in (None, float("nan"), np.datetime64("NaT"), "nan", 0, "")]
+    [True, True, True, False, False, False]
+    """
+    kind = type(value)
+    if value is None or (kind.__name__ in ("NAType", "NaTType") and kind.__module__.partition(".")[0] == "pandas"):
+        return True
+    return isinstance(value, float | np.generic) and bool(value != value)
+
+
+def text_of(value: Any) -> str:
+    """The name of a group, such as a person, as a text; an empty one where it is missing.
+
+    >>> text_of(7), text_of(None)
+    ('7', '')
+    """
+    return "" if is_missing(value) else str(value)
+
+
 def sets_of_names(values: Any) -> list[Collection[str] | None] | None:
-    """The values, where each is a collection of names (or None, missing), and at least one is; None where not."""
+    """The values, where each is a collection of names (or None: missing), and at least one is; None where not."""
     if isinstance(values, np.ndarray | Tensor | str) or not isinstance(values, Sequence):
         return None
-    kinds = {isinstance(value, list | tuple | set | frozenset) for value in values if value is not None}
-    if kinds != {True}:
+    known = [value for value in values if not is_missing(value)]
+    if {isinstance(value, list | tuple | set | frozenset) for value in known} != {True}:
         return None
-    entries = [entry for value in values if value is not None for entry in value]
-    empty = not entries and any(value is not None for value in values)
-    return list(values) if empty or (entries and all(isinstance(entry, str) for entry in entries)) else None
+    if not all(isinstance(entry, str) for value in known for entry in value):
+        return None
+    return [None if is_missing(value) else value for value in values]
 
 
 def labels_of_names(

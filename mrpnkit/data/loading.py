@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler
 
+from mrpnkit.data.arrays import computable
 from mrpnkit.data.augment import Change, ClassPairing, ModalityDropout, Slicing
 from mrpnkit.data.corpus import Corpus, join
 from mrpnkit.errors import InputError
@@ -137,7 +138,7 @@ class CorpusDataset(Dataset[Batch]):
             window = slices[name].draw(int(self.corpus.modalities[name].lengths[row]), generator)
         piece = self.corpus.read(name, row, window)
         if name in changes and len(piece):
-            steps = torch.from_numpy(np.array(piece))
+            steps = torch.from_numpy(computable(np.array(piece)))
             for change in changes[name]:
                 steps = change(steps, generator)
             piece = steps.numpy()

@@ -22,7 +22,8 @@ class Moments(NamedTuple):
     """Of a group in one modality, every sample with the same weight.
 
     ``mean`` and ``variance`` (D,) are over steps; ``spread`` (D,) is the variance of the means of samples (n − 1), 0
-    where there is one sample.
+    where there is one sample. ``variance`` is the mean variance within a sample plus ``spread``: for independent steps
+    that is their variance without bias, however few samples there are.
     """
 
     samples: int
@@ -75,8 +76,8 @@ def joined(samples: Sequence[SampleMoments]) -> Moments:
     squares = np.stack([square for _, square in samples])
     count, mean = len(samples), means.mean(axis=0)
     spread = means.var(axis=0, ddof=1) if count > 1 else np.zeros_like(mean)
-    variance = np.maximum(squares.mean(axis=0) - mean**2, 0.0)
-    return Moments(count, mean, variance * (count / (count - 1) if count > 1 else 1.0), spread)
+    variance = np.maximum(squares.mean(axis=0) - mean**2, 0.0)  # within samples, and (n − 1) / n of their spread
+    return Moments(count, mean, variance + spread / count, spread)
 
 
 def population_of(groups: Sequence[Moments]) -> Population:

@@ -14,6 +14,7 @@ from mrpnkit.data.datasets.registry import DATASETS
 from mrpnkit.data.datasets.sample_table import SampleTable, sample_table
 from mrpnkit.data.datasets.steps import Kind, as_steps, numbers
 from mrpnkit.data.datasets.stream import Piece, Sample, Stream, gathered
+from mrpnkit.data.labels import is_missing, text_of
 from mrpnkit.errors import CorpusError, InputError
 
 _FORMATS = {".parquet": "parquet", ".csv": "csv", ".json": "json", ".jsonl": "json", ".arrow": "arrow"}
@@ -158,7 +159,7 @@ class HuggingFace:
             count += 1
             for name in few:
                 columns[name].append(row[name])
-        ids = [str(value) for value in columns[self.id]] if self.id else [str(row) for row in range(count)]
+        ids = [text_of(value) for value in columns[self.id]] if self.id else [str(row) for row in range(count)]
         classes = dict(self.classes)
         targets: dict[str, Any] = {}
         for name in self.targets:
@@ -209,7 +210,7 @@ def _target(value: Any, names: Sequence[str] | None) -> str | list[str | None] |
 
 
 def _class_name(value: Any, names: Sequence[str] | None) -> str | None:
-    if value is None or (names is not None and value == -1):
+    if is_missing(value) or (names is not None and value == -1):
         return None
     return str(value) if names is None else names[value]
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from mrpnkit.data.arrays import Modality, storable, target_of
 from mrpnkit.data.corpus import Corpus
 from mrpnkit.data.datasets.places import check_known, hint, listed
-from mrpnkit.data.labels import sets_of_names
+from mrpnkit.data.labels import is_missing, sets_of_names, text_of
 from mrpnkit.errors import CorpusError, InputError
 
 PRESENT_TARGETS = ("labels", "label", "targets", "target", "y")
@@ -66,7 +66,7 @@ def sample_table(
         ids: names of the samples.
         targets: for each n labels (integers, −1 where missing; or names, None or empty where missing) or n floats; for
             several labels at once (n, L) of 1, 0 and −1, or n lists of the names that hold.
-        groups: for each n values.
+        groups: for each n values; a missing one is the empty text.
         classes: order of the class names, by target; by default sorted, as numbers where all of them are.
 
     Raises:
@@ -95,7 +95,7 @@ def sample_table(
                 f"{where}: no sample is labelled with {name!r}: all its values are missing. Give labels, or leave the "
                 "target out."
             )
-    texts = {name: [str(value) for value in _plain(values)] for name, values in groups.items()}
+    texts = {name: [text_of(value) for value in _plain(values)] for name, values in groups.items()}
     for name, column in texts.items():
         if len(column) != len(ids):
             raise CorpusError(f"{where}: the group {name!r} has {len(column)} values for {len(ids)} samples.")
@@ -168,7 +168,7 @@ def _texts(values: Any) -> Any:
         return values
     if sets_of_names(values) is not None:
         return values
-    column = [None if value is None or value == "" else value for value in _plain(values)]
+    column = [None if is_missing(value) or value == "" else value for value in _plain(values)]
     if any(isinstance(value, str) for value in column) or None in column:
         return np.array([value if value is None else str(value) for value in column], dtype=object)
     return np.asarray(column)
