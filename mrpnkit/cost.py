@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from mrpnkit.data import Corpus
+from mrpnkit.data.arrays import computable
 from mrpnkit.errors import InputError
 from mrpnkit.mrpn import MRPN, Branch
 from mrpnkit.objective import Objective
@@ -68,13 +69,13 @@ def check_lengths(model: MRPN, lengths: Mapping[str, int]) -> None:
 
 
 def example_batch(corpus: Corpus, lengths: Mapping[str, int], batch: int) -> dict[str, Sequences]:
-    """A batch of samples of given lengths, made of noise of the types and shapes that the corpus has."""
+    """A batch of samples of given lengths, made of noise of the types and shapes that batches of the corpus have."""
     generator = torch.Generator().manual_seed(0)
     inputs = {}
     for name, length in lengths.items():
         steps = corpus.modalities[name].steps
         shape = (batch * length, *steps.shape[1:])
-        dtype = torch.from_numpy(np.empty(0, steps.dtype)).dtype
+        dtype = torch.from_numpy(computable(np.empty(0, steps.dtype))).dtype
         values = torch.randn(shape, generator=generator)
         values = values.to(dtype) if dtype.is_floating_point else (values.abs() * 40).clamp(max=100).to(dtype)
         inputs[name] = Sequences(values, torch.full((batch,), length, dtype=torch.int64))

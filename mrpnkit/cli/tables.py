@@ -32,31 +32,36 @@ def folds_table(experiment: "Experiment", target: str, *, title: str | None = No
 
 
 def ablation_tables(ablation: "Ablation", metric: str) -> "list[Table]":
-    """Means and spreads, a row a variant; paired differences; and the ranking."""
+    """Means and spreads, a row a variant; paired differences; and the ranking. What was not measured is a dash."""
     folds = [f"fold {number}" for number in ablation.folds]
     rows = []
     for name, label in ablation.labels.items():
         values = ablation.values(name, metric)
-        spread = f" ± {statistics.stdev(values):.3f}" if len(values) > 1 else ""
-        rows.append([label, *map(_number, values), f"{statistics.fmean(values):.3f}{spread}"])
+        known = [value for value in values if math.isfinite(value)]
+        spread = f" ± {statistics.stdev(known):.3f}" if len(known) > 1 else ""
+        of = f" ({len(known)} of {len(values)} folds)" if 0 < len(known) < len(values) else ""
+        average = f"{statistics.fmean(known):.3f}{spread}{of}" if known else "not measured"
+        rows.append([label, *map(_number, values), average])
     differences = []
     for pair in ablation.differences(metric):
         mean, low, high = pair.difference
         interval = f"{low:+.3f} … {high:+.3f}" if math.isfinite(low) else "needs two folds"
         established = "yes" if pair.difference.established else "no"
         label = f"{ablation.labels[pair.first]} − {ablation.labels[pair.second]}"
-        differences.append([label, f"{mean:+.3f}", interval, established])
+        differences.append([label, f"{mean:+.3f}" if pair.folds else "–", str(pair.folds), interval, established])
     order = []
     for rank in ablation.ranking(metric):
         verdict = rank.plain()["verdict"]
-        behind = "" if rank.behind is None else f"{rank.behind.mean:.3f}"
+        behind = "" if rank.behind is None else _number(rank.behind.mean)
         p = "" if rank.adjusted is None else f"{rank.adjusted:.3f}"
-        order.append([str(rank.place), ablation.labels[rank.name], f"{rank.mean:.3f}", behind, p, verdict])
-    columns = ("difference", "mean", "95 % interval", "established")
+        order.append(
+            [str(rank.place), ablation.labels[rank.name], _number(rank.mean), str(rank.folds), behind, p, verdict]
+        )
+    columns = ("difference", "mean", "folds", "95 % interval", "established")
     return [
         table(metric, ("network", *folds, "mean ± sd"), rows),
         table("Paired differences over folds", columns, differences),
-        table("Ranking", ("place", "network", "mean", "behind", "p adjusted", "verdict"), order, left=2),
+        table("Ranking", ("place", "network", "mean", "folds", "behind", "p adjusted", "verdict"), order, left=2),
     ]
 
 

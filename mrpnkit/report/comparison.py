@@ -1,7 +1,7 @@
 """Several runs beside each other: means, paired differences, a ranking that says what is not established; a page."""
 
 import importlib.util
-import statistics
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,7 +23,7 @@ PAGE, TABLES = "index.html", "tables"
 class Compared(NamedTuple):
     """Values of the fusion's metrics by variant, metric and fold (a mean over seeds); the folds by number.
 
-    ``protocols`` says of the variants that are adapted to groups how.
+    A value that was not measured is NaN. ``protocols`` says of the variants that are adapted to groups how.
     """
 
     values: dict[str, dict[str, list[float]]]
@@ -65,7 +65,8 @@ def compare(folders: Sequence[str | Path]) -> Compared:
             for name, one in content.get("variants", {}).items():
                 called = one["label"] if one["label"] not in found else f"{folder.name}: {one['label']} ({name})"
                 found[called] = {
-                    metric: dict(zip(content["folds"], values, strict=True)) for metric, values in one["folds"].items()
+                    metric: dict(zip(content["folds"], map(_value, values), strict=True))
+                    for metric, values in one["folds"].items()
                 }
                 if "protocol" in content:
                     protocols[called] = content["protocol"]
@@ -77,8 +78,8 @@ def compare(folders: Sequence[str | Path]) -> Compared:
             if splits.setdefault(number, split) != split:
                 raise RunError(f"Fold {number} of {folder} is of another split; runs are compared on the same folds.")
             for metric, value in fold["metrics"].items():
-                if f"/{FUSED}/" in metric and value is not None:
-                    found.setdefault(called, {}).setdefault(metric, {})[number] = value
+                if f"/{FUSED}/" in metric:
+                    found.setdefault(called, {}).setdefault(metric, {})[number] = _value(value)
             if "adaptation" in fold:
                 protocols[called] = fold["adaptation"]["protocol"]
     common = set.intersection(*(set(at) for one in found.values() for at in one.values())) if found else set()
@@ -101,7 +102,8 @@ def comparison_tables(compared: Compared) -> list[Table]:
         caption = f"{metric}: variants in order; 'not established' where the difference to the first may be chance"
         made.append(Table.of(f"{name}_ranking", caption, rows))
         folds = [
-            {"variant": variant, **{f"fold {n}": v for n, v in zip(compared.folds, one[metric], strict=True)}}
+            {"variant": variant}
+            | {f"fold {n}": v if math.isfinite(v) else None for n, v in zip(compared.folds, one[metric], strict=True)}
             for variant, one in compared.values.items()
         ]
         made.append(Table.of(f"{name}_folds", f"{metric}: every fold", folds))
@@ -121,21 +123,30 @@ def matrix(compared: Compared, metric: str) -> list[dict[str, Any]]:
                 row[second] = None
                 continue
             found = compared.difference(first, second, metric)
-            row[second] = f"{found.mean:+.3f}" + (" *" if found.established else "")
+            row[second] = None if math.isnan(found.mean) else f"{found.mean:+.3f}" + (" *" if found.established else "")
         rows.append(row)
     return rows
 
 
 def in_words(compared: Compared, metric: str) -> list[str]:
-    """Which is first, which others may be as good, and which are worse by more than chance."""
-    first, *others = compared.ranked(metric)
-    open_ = [rank.name for rank in others if not rank.established]
-    worse = [rank.name for rank in others if rank.established]
-    told = [f"{metric}: {first.name} is first, {first.mean:.3f} on average over {len(compared.folds)} folds."]
+    """Which is first, which others may be as good, which are worse by more than chance, and which were not measured."""
+    ranks = compared.ranked(metric)
+    open_, worse, without = (
+        [rank.name for rank in ranks if rank.verdict == verdict]
+        for verdict in ("not established", "behind", "not measured")
+    )
+    told = []
+    if ranks[0].folds:
+        told.append(f"{metric}: {ranks[0].name} is first, {ranks[0].mean:.3f} on average over {ranks[0].folds} folds.")
     if open_:
         told.append(f"Not established: whether it is better than {', '.join(open_)}.")
     if worse:
         told.append(f"Behind it by more than chance: {', '.join(worse)}.")
+    few = [f"{rank.name} ({rank.folds})" for rank in ranks if 0 < rank.folds < len(compared.folds)]
+    if few:
+        told.append(f"Measured in fewer than {len(compared.folds)} folds: {', '.join(few)}; the others do not count.")
+    if without:
+        told.append(f"{metric} could not be measured in any fold of {', '.join(without)}.")
     return told
 
 
@@ -184,5 +195,9 @@ def page(compared: Compared, tables: Sequence[Table]) -> str:
         figure = part("figure", safe(svg), f"{metric} of every fold")
         body = joined([safe(drawing.legend(names)), row([figure]), *(part("table", table) for table in mine)])
         sections.append(Section(f"metric-{place}", metric, body))
-    means = {name: statistics.fmean(one[compared.metrics[0]]) for name, one in compared.values.items()}
-    return render("Comparison", f"{len(means)} variants on {len(compared.folds)} folds", sections)
+    return render("Comparison", f"{len(names)} variants on {len(compared.folds)} folds", sections)
+
+
+def _value(value: float | None) -> float:
+    """As a number; JSON has no word for NaN."""
+    return math.nan if value is None else value
