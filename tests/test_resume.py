@@ -245,7 +245,7 @@ def damage(file: Path, kind: str) -> None:
     elif kind == "pickle":
         file.write_bytes(pickle.dumps({"model": Trap(file.parent / "trapped")}))
     elif kind == "object":
-        torch.save(torch.load(file) | {"random": Trap(file.parent / "trapped")}, file)
+        torch.save(torch.load(file) | {"processes": Trap(file.parent / "trapped")}, file)
     elif kind == "list":
         torch.save([1, 2], file)
     elif kind == "dict":
@@ -272,7 +272,7 @@ def test_the_state_of_another_model(tmp_path: Path) -> None:
 def test_the_state_of_more_processes(tmp_path: Path) -> None:
     next(run(tmp_path).epochs())
     state = torch.load(tmp_path / "state.pt")
-    torch.save(state | {"random": state["random"] * 3}, tmp_path / "state.pt")
+    torch.save(state | {"processes": state["processes"] * 3}, tmp_path / "state.pt")
     with pytest.raises(TrainingError, match="was trained by 3 processes, not 1"):
         run(tmp_path).fit()
 

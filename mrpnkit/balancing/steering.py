@@ -70,7 +70,7 @@ class Remembers(Protocol):
         """Tensors, numbers, texts, lists and dicts."""
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes back to a state of :meth:`state_dict`."""
+        """Goes back to a state of :meth:`state_dict`; its tensors are on the CPU."""
 
 
 class Steering:

@@ -14,7 +14,7 @@ from typing import Literal, cast
 
 import torch
 from accelerate import Accelerator, skip_first_batches
-from accelerate.utils import DataLoaderConfiguration, gather_object
+from accelerate.utils import DataLoaderConfiguration, gather_object, send_to_device
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
@@ -106,8 +106,7 @@ class Trainer:
         self.save_every = save_every
         self.gradients, self.marks = gradients, dict(marks or {})
         self._unprepared = batches
-        if self.accelerator.num_processes == 1:
-            model = model.to(self.accelerator.device)
+        model = model.to(self.accelerator.device)  # before a balancer looks at it and makes tensors of its own
         self.steering = Steering(objective.balancer, model, {n: t.kind for n, t in objective.targets.items()})
         self.model, self.batches = self.accelerator.prepare(model, batches)
         self.optimizer = optimizer  # as it is: accelerate's wrapper and backward look for a package in every step
@@ -246,7 +245,8 @@ class Trainer:
         """Writes the state, from which :meth:`resume` goes on bitwise the same; does nothing without a folder."""
         if self.folder is None:
             return
-        randoms = gather_object([random_state()])
+        own = {"random": random_state(), "balancer": self.steering.state_dict(), "sums": self._sums}
+        processes = gather_object([send_to_device(own, "cpu")])
         if not self._main:
             return
         write_state(
@@ -255,10 +255,8 @@ class Trainer:
                 "model": self.plain_model.state_dict(),
                 "optimizer": self.optimizer.state_dict(),
                 "scheduler": self.scheduler.state_dict() if self.scheduler is not None else None,
-                "random": randoms,
-                "balancer": self.steering.state_dict(),
+                "processes": processes,
                 "progress": self.progress._asdict(),
-                "sums": self._sums,
                 "terms": self._terms,
                 "history": [report._asdict() for report in self.history],
             },
@@ -278,11 +276,13 @@ class Trainer:
         """
         if self.folder is None or self.progress.step or not (self.folder / STATE).is_file():
             return False
-        state = read_state(self.folder / STATE, self.accelerator.device)
-        if len(state["random"]) != self.accelerator.num_processes:
+        state = read_state(self.folder / STATE)
+        if len(state["processes"]) != self.accelerator.num_processes:
             raise TrainingError(
-                f"{self.folder} was trained by {len(state['random'])} processes, not {self.accelerator.num_processes}."
+                f"{self.folder} was trained by {len(state['processes'])} processes, not "
+                f"{self.accelerator.num_processes}."
             )
+        own = state["processes"][self.accelerator.process_index]
         try:
             self.plain_model.load_state_dict(state["model"])
             self.optimizer.load_state_dict(state["optimizer"])
@@ -292,16 +292,17 @@ class Trainer:
             ) from error
         if self.scheduler is not None and state["scheduler"] is not None:
             self.scheduler.load_state_dict(state["scheduler"])
-        self.steering.load_state_dict(state["balancer"])
+        self.steering.load_state_dict(own["balancer"])
         self.progress = Progress(**state["progress"])
-        self._sums, self._terms = state["sums"], state["terms"]
+        self._sums = own["sums"].to(self.accelerator.device) if own["sums"] is not None else None
+        self._terms = state["terms"]
         self.history = [EpochReport(**report) for report in state["history"]]
         if self.progress.best_epoch >= 0:
             last = {name: value.detach().clone() for name, value in self.plain_model.state_dict().items()}
             load_weights(self.folder / BEST, self.plain_model)
             self._best_weights = {n: v.detach().clone() for n, v in self.plain_model.state_dict().items()}
             self.plain_model.load_state_dict(last)
-        set_random_state(state["random"][self.accelerator.process_index])
+        set_random_state(own["random"])
         if self.gradients is not None:
             self.gradients.resume(self.folder, self.progress.step)
         return True
