@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Literal, cast
 
 import torch
-from accelerate import Accelerator, skip_first_batches
-from accelerate.utils import DataLoaderConfiguration, gather_object, send_to_device
+from accelerate import skip_first_batches
+from accelerate.utils import gather_object, send_to_device
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
@@ -24,6 +24,7 @@ from mrpnkit.data import Batch, Loader, set_epoch
 from mrpnkit.errors import InputError, TrainingError
 from mrpnkit.objective import Objective
 from mrpnkit.train.checks import check_fusion, check_labels, check_monitor
+from mrpnkit.train.devices import accelerator
 from mrpnkit.train.evaluation import Evaluation, evaluate
 from mrpnkit.train.finite import check_loss, clip_gradients
 from mrpnkit.train.gradients import GradientRecorder
@@ -59,16 +60,19 @@ class Trainer:
         monitor: the validation metric that selects the best epoch, ``target/head/metric`` or ``loss``. Errors and
             losses are minimised, others maximised, as the target knows them.
         patience: stop after that many epochs without a better one; None never stops early.
-        precision: ``"float32"``, or ``"bfloat16"`` autocasting of the forward; losses stay float32.
+        precision: ``"float32"``, or ``"bfloat16"`` autocasting of the forward; losses stay float32. What
+            ``accelerate launch`` is told about mixed precision does not count.
         folder: where state, weights and ``metrics.jsonl`` are written; None writes nothing.
         save_every: also save the state every so many optimiser steps within an epoch.
         cpu: stay on the CPU although there is an accelerator. Processes that ``torchrun`` starts where there is none
-            join only with ``cpu=True``; without it, each trains by itself as if it were alone.
+            join only with ``cpu=True``; without it, each trains by itself as if it were alone. One process may have
+            trainers on several devices, one after another.
         gradients: measures, on request, whether the losses of branches and fusion conflict; of the same model.
         marks: texts that are stored in the files of weights, such as the fingerprint of the split.
 
     Raises:
-        InputError: labels that the objective cannot learn, no such thing to monitor, an optimizer of another model.
+        InputError: labels that the objective cannot learn, no such thing to monitor, an optimizer of another model,
+            several processes that are joined on another device, a mixed precision of accelerate's in this process.
     """
 
     def __init__(
@@ -98,7 +102,8 @@ class Trainer:
         check_labels(objective, batches)
         check_fusion(objective, model)
         check_monitor(monitor, objective, model)
-        self.accelerator = Accelerator(cpu=cpu, dataloader_config=DataLoaderConfiguration(split_batches=True))
+        self.accelerator = accelerator(cpu=cpu)
+        self._device = self.accelerator.device  # that of a later trainer may be another, and accelerate knows only that
         self.objective, self.scheduler = objective, scheduler
         self.total_epochs, self.clip_norm, self.monitor, self.patience = epochs, clip_norm, monitor, patience
         self.bfloat16 = precision == "bfloat16"
@@ -106,7 +111,7 @@ class Trainer:
         self.save_every = save_every
         self.gradients, self.marks = gradients, dict(marks or {})
         self._unprepared = batches
-        model = model.to(self.accelerator.device)  # before a balancer looks at it and makes tensors of its own
+        model = model.to(self._device)  # before a balancer looks at it and makes tensors of its own
         self.steering = Steering(objective.balancer, model, {n: t.kind for n, t in objective.targets.items()})
         self.model, self.batches = self.accelerator.prepare(model, batches)
         self.optimizer = optimizer  # as it is: accelerate's wrapper and backward look for a package in every step
@@ -118,7 +123,7 @@ class Trainer:
         self.history: list[EpochReport] = []
         self.last_evaluation: Evaluation | None = None
         self._sums: Tensor | None = None
-        self._one = torch.ones((), device=self.accelerator.device)
+        self._one = torch.ones((), device=self._device)
         self._terms: list[str] = []
         self._best_weights: dict[str, Tensor] | None = None
         self._holds_best = False
@@ -186,7 +191,7 @@ class Trainer:
         return report
 
     def _step(self, batch: Batch) -> None:
-        with torch.autocast(self.accelerator.device.type, torch.bfloat16) if self.bfloat16 else nullcontext():
+        with torch.autocast(self._device.type, torch.bfloat16) if self.bfloat16 else nullcontext():
             output = self.model(batch.inputs)
         loss = self.objective(output, batch.labels)
         if loss.total.numel() != 1:
@@ -294,7 +299,7 @@ class Trainer:
             self.scheduler.load_state_dict(state["scheduler"])
         self.steering.load_state_dict(own["balancer"])
         self.progress = Progress(**state["progress"])
-        self._sums = own["sums"].to(self.accelerator.device) if own["sums"] is not None else None
+        self._sums = own["sums"].to(self._device) if own["sums"] is not None else None
         self._terms = state["terms"]
         self.history = [EpochReport(**report) for report in state["history"]]
         if self.progress.best_epoch >= 0:
