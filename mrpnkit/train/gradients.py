@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from mrpnkit.balancing.floats import exact
 from mrpnkit.errors import InputError, TrainingError
 from mrpnkit.mrpn import FUSED, MRPN
 
@@ -162,14 +163,14 @@ def sum_of(terms: Sequence[Tensor]) -> Tensor:
 
 def _products(fused: Sequence[Tensor | None], own: Sequence[Tensor | None], like: Tensor) -> Tensor:
     """⟨a, b⟩, ⟨a, a⟩ and ⟨b, b⟩ of two gradients given in pieces."""
-    found = torch.zeros(3, dtype=torch.float64, device=like.device)
+    found = torch.zeros(3, dtype=exact(like.device), device=like.device)
     for a, b in zip(fused, own, strict=True):
         if a is not None:
-            found[1] += torch.sum(a * a).double()
+            found[1] += torch.sum(a * a).to(found)
         if b is not None:
-            found[2] += torch.sum(b * b).double()
+            found[2] += torch.sum(b * b).to(found)
         if a is not None and b is not None:
-            found[0] += torch.sum(a * b).double()
+            found[0] += torch.sum(a * b).to(found)
     return found
 
 

@@ -28,6 +28,7 @@ from mrpnkit.train.devices import accelerator
 from mrpnkit.train.evaluation import Evaluation, evaluate
 from mrpnkit.train.finite import check_loss, clip_gradients
 from mrpnkit.train.gradients import GradientRecorder
+from mrpnkit.train.means import TermMeans
 from mrpnkit.train.progress import EpochReport, epoch_bar
 from mrpnkit.train.state import (
     BEST,
@@ -122,9 +123,7 @@ class Trainer:
         self.progress = Progress()
         self.history: list[EpochReport] = []
         self.last_evaluation: Evaluation | None = None
-        self._sums: Tensor | None = None
-        self._one = torch.ones((), device=self._device)
-        self._terms: list[str] = []
+        self._means = TermMeans()
         self._best_weights: dict[str, Tensor] | None = None
         self._holds_best = False
         if self.folder is not None and self.accelerator.is_main_process:
@@ -170,7 +169,9 @@ class Trainer:
             self._step(batch)
             if self.save_every and self.progress.step % self.save_every == 0:
                 self.save()
-        train = self._mean_terms()
+        if self._means.sums is None:
+            raise TrainingError("The training loader gave no batch.")
+        train = self._means.over(self.accelerator)
         validation = self._validate()
         self.steering.end_epoch(train, validation)
         better = validation is not None and self._is_better(validation)
@@ -182,7 +183,7 @@ class Trainer:
         waited = epoch - self.progress.best_epoch if validation is not None else 0
         stopped = self.patience is not None and waited >= self.patience
         self.progress = self.progress._replace(epoch=epoch + 1, batch=0, stopped=stopped)
-        self._sums = None
+        self._means = TermMeans()
         report = EpochReport(
             epoch + 1, self.progress.step, time.perf_counter() - start, self._rate(), train, validation, better
         )
@@ -202,25 +203,14 @@ class Trainer:
         if self.gradients is not None and self.gradients.due(place[0]):
             self.gradients.record(*place, loss.terms, self.objective.weights)
         self.optimizer.zero_grad()
-        self.steering.backward(Step(output, batch.labels, self.objective.weighted(loss.terms), loss.total))
+        self.steering.backward(Step(output, batch.labels, self.objective.weighted(loss.terms), loss.total, loss.counts))
         if self.clip_norm is not None:
             clip_gradients(self.model, self._parameters, self.clip_norm, batch, *place)
         self.optimizer.step()
         if self.scheduler is not None and not isinstance(self.scheduler, ReduceLROnPlateau):
             self.scheduler.step()
-        size = batch.rows.shape[0]
-        values = torch.stack([*loss.terms.values(), self._one]).detach()
-        self._terms = list(loss.terms)
-        self._sums = (torch.zeros_like(values, dtype=torch.float64) if self._sums is None else self._sums).add_(
-            values, alpha=size
-        )
+        self._means.add(loss)
         self.progress = self.progress._replace(batch=self.progress.batch + 1, step=self.progress.step + 1)
-
-    def _mean_terms(self) -> dict[str, float]:
-        if self._sums is None:
-            raise TrainingError("The training loader gave no batch.")
-        *sums, count = cast(Tensor, self.accelerator.reduce(self._sums, reduction="sum")).tolist()
-        return {name: value / count for name, value in zip(self._terms, sums, strict=True)}
 
     def _validate(self) -> dict[str, float] | None:
         if self.validation is None:
@@ -250,7 +240,7 @@ class Trainer:
         """Writes the state, from which :meth:`resume` goes on bitwise the same; does nothing without a folder."""
         if self.folder is None:
             return
-        own = {"random": random_state(), "balancer": self.steering.state_dict(), "sums": self._sums}
+        own = {"random": random_state(), "balancer": self.steering.state_dict(), "sums": self._means.sums}
         processes = gather_object([send_to_device(own, "cpu")])
         if not self._main:
             return
@@ -262,7 +252,7 @@ class Trainer:
                 "scheduler": self.scheduler.state_dict() if self.scheduler is not None else None,
                 "processes": processes,
                 "progress": self.progress._asdict(),
-                "terms": self._terms,
+                "terms": self._means.names,
                 "history": [report._asdict() for report in self.history],
             },
         )
@@ -299,8 +289,8 @@ class Trainer:
             self.scheduler.load_state_dict(state["scheduler"])
         self.steering.load_state_dict(own["balancer"])
         self.progress = Progress(**state["progress"])
-        self._sums = own["sums"].to(self._device) if own["sums"] is not None else None
-        self._terms = state["terms"]
+        self._means.names, sums = state["terms"], own["sums"]
+        self._means.sums = sums.to(self._device) if sums is not None else None
         self.history = [EpochReport(**report) for report in state["history"]]
         if self.progress.best_epoch >= 0:
             last = {name: value.detach().clone() for name, value in self.plain_model.state_dict().items()}
