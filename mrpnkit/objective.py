@@ -1,5 +1,6 @@
 """The N+1 losses and their sum: L = L_fused + Σ L_m (5, 8, 9), for each target."""
 
+import re
 from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol
 
@@ -78,6 +79,12 @@ class Objective:
             raise InputError(
                 "Objective was given no target; expected a mapping such as {'emotion': Classification(8)}."
             )
+        for name in targets:
+            if "/" in name or "." in name:
+                raise InputError(
+                    f"Objective: {name!r} cannot be the name of a target: a slash separates target, head and metric, a "
+                    f"dot the parts of a head. Rename it, for instance to {re.sub('[./]', '_', name)!r}."
+                )
         self.targets = dict(targets)
         self.weights = dict(weights or {})
         self.target_weights = dict(target_weights or {})

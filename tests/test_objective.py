@@ -140,6 +140,9 @@ def test_a_step_along_the_gradient_lowers_the_loss_of_a_model() -> None:
 def test_error_texts() -> None:
     with pytest.raises(InputError, match=r"given no target; expected a mapping such as \{'emotion'"):
         Objective({})
+    for name in ("y/z", "y.z"):
+        with pytest.raises(InputError, match=rf"'{name}' cannot be the name of a target: a slash separ.*'y_z'"):
+            Objective({name: Classification(2)})
     for weight in (-1.0, float("nan")):
         with pytest.raises(InputError, match=r"the weight of 'audio' is (-1\.0|nan); expected 0 or more"):
             objective(audio=weight)

@@ -247,7 +247,15 @@ def test_metrics_that_are_numbers_of_numpy_are_saved_and_read(monitor: str, tmp_
         batches = loader(CorpusDataset(corpus), 10)
         optimizer = torch.optim.SGD(model.parameters(), 1e-2)
         return Trainer(
-            model, objective, batches, batches, optimizer=optimizer, epochs=2, folder=tmp_path, monitor=monitor, cpu=True
+            model,
+            objective,
+            batches,
+            batches,
+            optimizer=optimizer,
+            epochs=2,
+            folder=tmp_path,
+            monitor=monitor,
+            cpu=True,
         )
 
     first = training()

@@ -200,10 +200,11 @@ class Trainer:
             raise TrainingError(f"The balancer {who} gave a tensor of shape {shape}; expected one number, a scalar.")
         place = self.progress.step + 1, self.progress.epoch + 1
         check_loss(loss, batch, *place)
+        weighted = self.objective.weighted(loss.terms)
         if self.gradients is not None and self.gradients.due(place[0]):
-            self.gradients.record(*place, loss.terms, self.objective.weights)
+            self.gradients.record(*place, weighted)
         self.optimizer.zero_grad()
-        self.steering.backward(Step(output, batch.labels, self.objective.weighted(loss.terms), loss.total, loss.counts))
+        self.steering.backward(Step(output, batch.labels, weighted, loss.total, loss.counts))
         if self.clip_norm is not None:
             clip_gradients(self.model, self._parameters, self.clip_norm, batch, *place)
         self.optimizer.step()
