@@ -1,13 +1,16 @@
 """Device and precision of a training, whatever accelerate's state of the process was before."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState, PartialState
-from torch import Tensor
+from torch import Tensor, nn
 
+from mrpnkit import Classification, Objective
+from mrpnkit.data import CorpusDataset, loader
 from mrpnkit.errors import InputError
 from mrpnkit.train import Trainer
 from mrpnkit.train.devices import accelerator
@@ -87,3 +90,29 @@ def test_several_processes_do_not_change_their_device(before: bool, text: str) -
     PartialState().num_processes = 2
     with pytest.raises(InputError, match=text):
         accelerator(cpu=not before)
+
+
+class Watches:
+    """A balancer that notes where the model is when it looks at it."""
+
+    device: torch.device | None = None
+
+    def __call__(self, losses: Mapping[str, Tensor]) -> Tensor:
+        return torch.stack(list(losses.values())).sum()
+
+    def attach(self, model: nn.Module) -> None:
+        self.device = next(model.parameters()).device
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_balancer_sees_the_model_on_its_device(processes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The device ``meta``, on which nothing is computed, stands for a GPU."""
+    monkeypatch.setenv("ACCELERATE_TORCH_DEVICE", "meta")
+    accelerator(cpu=False)
+    PartialState().num_processes = processes
+    model, corpus, watching = network(["audio", "video"]), toy(32), Watches()
+    objective = Objective({"y": Classification(3)}, balancer=watching)
+    optimizer = torch.optim.SGD(model.parameters(), 1e-2)
+    with pytest.raises(InputError, match="the optimizer has parameters that are not the model's"):  # new ones on meta
+        Trainer(model, objective, loader(CorpusDataset(corpus), 8), optimizer=optimizer, epochs=1)
+    assert watching.device == torch.device("meta")

@@ -48,6 +48,9 @@ from mrpnkit.train.state import (
 class Trainer:
     """Trains a model on batches, reports every epoch, and can be stopped at any point and go on bitwise the same.
 
+    Bitwise holds on a CPU. On a GPU some sums of PyTorch, those of ``index_add`` among them, have no fixed order, and
+    no two trainings are the same to the last bit; ``torch.use_deterministic_algorithms(True)`` is yours to call.
+
     Args:
         model: an :class:`mrpnkit.MRPN` or a module that is called and answers in the same way.
         objective: the N+1 losses.
@@ -238,7 +241,7 @@ class Trainer:
         return math.isnan(best) or (value < best if self.objective.minimises(self.monitor) else value > best)
 
     def save(self) -> None:
-        """Writes the state, from which :meth:`resume` goes on bitwise the same; does nothing without a folder."""
+        """Writes the state, from which :meth:`resume` goes on as if nothing had been; does nothing without a folder."""
         if self.folder is None:
             return
         own = {"random": random_state(), "balancer": self.steering.state_dict(), "sums": self._means.sums}
