@@ -292,9 +292,14 @@ def damage(file: Path, kind: str) -> None:
         torch.save([1, 2], file)
     elif kind == "dict":
         torch.save({"model": {}}, file)
+    elif kind == "of an older version":
+        state = torch.load(file)
+        torch.save({name: part for name, part in state.items() if name != "processes"} | state["processes"][0], file)
 
 
-@pytest.mark.parametrize("kind", ["truncated", "empty", "text", "pickle", "object", "list", "dict"])
+@pytest.mark.parametrize(
+    "kind", ["truncated", "empty", "text", "pickle", "object", "list", "dict", "of an older version"]
+)
 def test_a_state_that_is_none(kind: str, tmp_path: Path) -> None:
     next(run(tmp_path).epochs())
     damage(tmp_path / "state.pt", kind)
