@@ -72,7 +72,8 @@ def test_weights_of_targets_and_parts_of_a_fusion_count() -> None:
     ]
     for name in NAMES:
         heads = ["fused", "fused.0", "fused.1"]
-        fused = sum(w * 0.3 * by_hand(model, terms[f"{t}/{h}"], name) for t, w in (("y", 1), ("z", 10)) for h in heads)
+        each = [w * 0.3 * by_hand(model, terms[f"{t}/{h}"], name) for t, w in (("y", 1), ("z", 10)) for h in heads]
+        fused = torch.stack(each).sum(0)
         own = by_hand(model, terms[f"y/{name}"], name) + 10 * by_hand(model, terms[f"z/{name}"], name)
         measured = recorded.records[0].branches[name]
         assert measured.fused == pytest.approx(float(fused.norm()))
