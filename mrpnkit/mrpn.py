@@ -355,15 +355,17 @@ def _side(head: nn.Module, normalised: Tensor, present: Present) -> Tensor:
 
 
 def check_names(names: Mapping[str, object], kind: str) -> None:
-    """Refuses what cannot be a module's name in torch, before torch says so in its own words."""
+    """Refuses what cannot be a module's name in torch, before torch says so in its own words, or part of a metric's."""
     if not names:
         raise InputError(f"MRPN was given no {kind}; expected a mapping of at least one name.")
+    separators = {".": "a dot separates modules", "/": "a slash separates target, head and metric"}
     for name in names:
-        if not name or "." in name or hasattr(nn.ModuleDict(), name) or name == FUSED:
+        separator = next((one for one in separators if one in name), None)
+        if not name or separator or hasattr(nn.ModuleDict(), name) or name == FUSED:
             why = {"": "it is empty", FUSED: "it names the fused score itself"}.get(
-                name, "a dot separates modules" if "." in name else "torch.nn.ModuleDict has an attribute of that name"
+                name, separators[separator] if separator else "torch.nn.ModuleDict has an attribute of that name"
             )
+            better = name.replace(".", "_").replace("/", "_") if separator else (name or kind) + "_1"
             raise InputError(
-                f"MRPN: {name!r} cannot be the name of a {kind}: {why}. Rename it, for instance to "
-                f"{(name.replace('.', '_') if '.' in name else (name or kind) + '_1')!r}."
+                f"MRPN: {name!r} cannot be the name of a {kind}: {why}. Rename it, for instance to {better!r}."
             )

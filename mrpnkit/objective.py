@@ -1,5 +1,6 @@
 """The N+1 losses and their sum: L = L_fused + Σ L_m (5, 8, 9), for each target."""
 
+import re
 from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol
 
@@ -16,11 +17,22 @@ from mrpnkit.targets import Target
 class Loss(NamedTuple):
     """``total`` is the weighted sum that is differentiated; ``terms`` has each term unweighted, by ``target/head``.
 
-    The parts of a fusion are heads of their own, named ``fused.NAME``.
+    ``counts`` tells of each term over how many samples it is the mean: a scalar, and under several processes what a
+    process has of them on average. Where it is 0, the term is 0 and says nothing. The parts of a fusion are heads of
+    their own, named ``fused.NAME``.
     """
 
     total: Float[Tensor, ""]
     terms: dict[str, Tensor]
+    counts: dict[str, Tensor]
+
+
+class _Valid(NamedTuple):
+    """1 for the samples that count and 0 for the others, (B,), how many count, and what the sum is divided by."""
+
+    weights: Tensor
+    number: Tensor
+    divisor: Tensor
 
 
 class Criterion(Protocol):
@@ -67,6 +79,12 @@ class Objective:
             raise InputError(
                 "Objective was given no target; expected a mapping such as {'emotion': Classification(8)}."
             )
+        for name in targets:
+            if "/" in name or "." in name:
+                raise InputError(
+                    f"Objective: {name!r} cannot be the name of a target: a slash separates target, head and metric, a "
+                    f"dot the parts of a head. Rename it, for instance to {re.sub('[./]', '_', name)!r}."
+                )
         self.targets = dict(targets)
         self.weights = dict(weights or {})
         self.target_weights = dict(target_weights or {})
@@ -106,12 +124,13 @@ class Objective:
         return metric == "loss" or (target in self.targets and name in self.targets[target].minimised)
 
     def __call__(self, output: MRPNOutput, labels: Mapping[str, Tensor]) -> Loss:
-        """Scores of all heads and labels (B,) by target → the sum and its terms.
+        """Scores of all heads and labels (B,) by target → the sum, its terms and how many samples count in each.
 
         Raises:
             InputError: labels of a target are missing, or a weight names a head that the model does not have.
         """
         terms: dict[str, Tensor] = {}
+        counts: dict[str, Tensor] = {}
         if self.weights:
             self._check_heads(output)
         for name, target in self.targets.items():
@@ -121,9 +140,7 @@ class Objective:
                     f"labels for {list(labels)} and scores for {list(output.fused)}."
                 )
             known = target.known(labels[name])
-            everybody = (
-                None if _processes() > 1 else _weights(known)
-            )  # processes must count the same heads, all of them
+            everybody = None if _processes() > 1 else _valid(known)  # processes must count the same heads, all of them
             heads = {
                 FUSED: (output.fused[name], output.judged),
                 **{b: (scores[name], output.present.get(b)) for b, scores in output.branches.items()},
@@ -132,19 +149,19 @@ class Objective:
             for head, (scores, present) in heads.items():
                 of_fusion = head not in output.branches
                 if present is None:
-                    valid, number = everybody or _weights(known)
+                    valid = everybody or _valid(known)
                 else:
-                    valid, number = _weights(known & present)
+                    valid = _valid(known & present)
                 if of_fusion and self.criterion is not None:
                     losses = self.criterion(scores, labels[name])
                 else:
                     losses = target.losses(scores, labels[name], None if present is None else known & present)
-                term = torch.dot(losses, valid.to(losses.dtype)) / number
-                terms[f"{name}/{head}"] = term
+                terms[f"{name}/{head}"] = torch.dot(losses, valid.weights.to(losses.dtype)) / valid.divisor
+                counts[f"{name}/{head}"] = valid.number
         weighted = self.weighted(terms)
         if self.balancer is not None:
-            return Loss(self.balancer(weighted), terms)
-        return Loss(torch.stack(list(weighted.values())).sum(), terms)
+            return Loss(self.balancer(weighted), terms, counts)
+        return Loss(torch.stack(list(weighted.values())).sum(), terms, counts)
 
     def weighted(self, terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Each term times its weight; a part of the fusion has the weight of the fusion."""
@@ -164,14 +181,14 @@ class Objective:
             )
 
 
-def _weights(valid: Tensor) -> tuple[Tensor, Tensor]:
-    """1 for the samples that count and 0 for the others, (B,), and how many count in a process on average."""
+def _valid(valid: Tensor) -> _Valid:
+    """Of samples that count, (B,); how many is what a process has on average."""
     weights = valid.to(torch.float32)
     count = weights.sum()
     if _processes() > 1:
         dist.all_reduce(count)
         count = count / dist.get_world_size()
-    return weights, count.clamp(min=torch.finfo(count.dtype).tiny)
+    return _Valid(weights, count, count.clamp(min=torch.finfo(count.dtype).tiny))
 
 
 def _processes() -> int:

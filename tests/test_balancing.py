@@ -300,6 +300,18 @@ class TestPMR:
         )
         assert torch.equal(balancer.prototypes["b1"][2], older[2])
 
+    def test_a_state_read_on_the_cpu_goes_to_where_the_model_is(self) -> None:
+        """The device ``meta`` stands for a GPU."""
+        balancer, again = PMR(), PMR()
+        step, steering = step_of(model_of(2), balancer)
+        steering.backward(step)
+        steering.end_epoch({}, None)
+        elsewhere = Steering(again, model_of(2).to("meta"))
+        elsewhere.load_state_dict(steering.state_dict())
+        state = elsewhere.state_dict()
+        tensors = [value for part in ("prototypes", "sums", "counts") for value in state[part].values()]
+        assert [value.device.type for value in tensors] == ["meta"] * 6
+
     def test_refuses_a_target_that_is_not_there(self) -> None:
         with pytest.raises(InputError, match=r"there is no target 'age'; the network has \['y'\]"):
             Steering(PMR(target="age"), model_of())

@@ -240,7 +240,7 @@ def test_an_objective_trains_a_fusion_with_its_own_loss_and_its_parts() -> None:
     objective.begin_epoch(1)
     labels = torch.tensor([0, 3, -1, 1, 2])
     output = model({"a": ragged([1] * 5, 3), "b": ragged([1, 0, 1, 1, 0], 2)})
-    total, terms = objective(output, {"y": labels})
+    total, terms, _ = objective(output, {"y": labels})
     assert list(terms) == ["y/fused", "y/a", "y/b", "y/fused.0", "y/fused.1"]
     own = fusion.criterion(output.parts["fused.1"].scores["y"], labels)
     assert terms["y/fused.1"].item() == pytest.approx(own[[0, 3]].mean().item())

@@ -8,13 +8,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from mrpnkit import Objective
+from mrpnkit import Classification, Objective
 from mrpnkit.data import CorpusDataset, loader
 from mrpnkit.errors import InputError, TrainingError
+from mrpnkit.fusions import TMC
 from mrpnkit.mrpn import MRPN, Network
-from mrpnkit.train import GradientRecorder, conflict_share, marks_of, read_gradients
+from mrpnkit.train import GradientRecorder, Trainer, conflict_share, marks_of, read_gradients
 from mrpnkit.train.gradients import GRADIENTS, BranchGradient, GradientRecord
 from mrpnkit.train.state import BEST, LAST
+from tests.small_models import affine_branch
 from tests.test_trainer import network, objective, toy, trainer
 
 NAMES = ["audio", "video"]
@@ -35,7 +37,7 @@ def test_gradients_are_those_of_each_loss_alone(kind: Network) -> None:
     weighted = Objective(objective().targets, weights={"audio": 0.5, "fused": 2.0})
     terms = weighted(model.train()(inputs), data.labels).terms
     recorder = GradientRecorder(model)
-    recorder.record(1, 1, terms, weighted.weights)
+    recorder.record(1, 1, weighted.weighted(terms))
     for name, weight in (("audio", 0.5), ("video", 1.0)):
         fused = 2.0 * by_hand(model, terms["y/fused"], name)
         own = weight * by_hand(model, terms[f"y/{name}"], name)
@@ -44,6 +46,55 @@ def test_gradients_are_those_of_each_loss_alone(kind: Network) -> None:
         assert found.fused == pytest.approx(float(fused.norm()))
         assert found.own == pytest.approx(float(own.norm()))
         assert found.ratio == pytest.approx(float(fused.norm() / own.norm()))
+
+
+def test_weights_of_targets_and_parts_of_a_fusion_count() -> None:
+    """Two targets, the second ten times; TMC's opinions of its branches are losses of the fusion."""
+    data = toy()
+    batch = next(iter(loader(CorpusDataset(data), 32)))
+    widths = {name: data.features(name) for name in NAMES}
+    torch.manual_seed(2)
+    fusion = TMC([5, 5], {"y": 3, "z": 3})
+    model = MRPN({n: affine_branch(w, 5) for n, w in widths.items()}, {"y": 3, "z": 3}, fusion=fusion).double().train()
+    inputs = {name: value._replace(steps=value.steps.double()) for name, value in batch.inputs.items()}
+    targets = {name: Classification(3) for name in "yz"}
+    weighing = Objective(targets, weights={"fused": 0.3}, target_weights={"z": 10.0}, criterion=fusion.criterion)
+    given = {"y": batch.labels["y"], "z": batch.labels["y"].roll(1)}
+    recorded = GradientRecorder(model)
+    terms = weighing(model(inputs), given).terms
+    recorded.record(1, 1, weighing.weighted(terms))
+    assert [name for name in terms if name.startswith("z/")] == [
+        "z/fused",
+        "z/audio",
+        "z/video",
+        "z/fused.0",
+        "z/fused.1",
+    ]
+    for name in NAMES:
+        heads = ["fused", "fused.0", "fused.1"]
+        each = [w * 0.3 * by_hand(model, terms[f"{t}/{h}"], name) for t, w in (("y", 1), ("z", 10)) for h in heads]
+        fused = torch.stack(each).sum(0)
+        own = by_hand(model, terms[f"y/{name}"], name) + 10 * by_hand(model, terms[f"z/{name}"], name)
+        measured = recorded.records[0].branches[name]
+        assert measured.fused == pytest.approx(float(fused.norm()))
+        assert measured.own == pytest.approx(float(own.norm()))
+        assert measured.cosine == pytest.approx(float(torch.cosine_similarity(fused, own, dim=0)))
+
+
+@pytest.mark.parametrize("weight", [0.0, 5.0])
+def test_a_trainer_records_with_the_weights_of_targets(weight: float) -> None:
+    """With one target the weight of it is a factor of both gradients."""
+    found = []
+    for chosen in (1.0, weight):
+        model = network(NAMES)
+        recorder = GradientRecorder(model)
+        data = loader(CorpusDataset(toy(16)), 16)
+        weighing = Objective(objective().targets, target_weights={"y": chosen})
+        optimizer = torch.optim.SGD(model.parameters(), 1e-3)
+        Trainer(model, weighing, data, optimizer=optimizer, epochs=1, cpu=True, gradients=recorder).fit()
+        found.append(recorder.records[0].branches["audio"])
+    assert found[1].fused == pytest.approx(weight * found[0].fused, rel=1e-5)
+    assert found[1].own == pytest.approx(weight * found[0].own, rel=1e-5)
 
 
 def test_a_recorded_training_is_bitwise_the_same(tmp_path: Path) -> None:

@@ -134,7 +134,7 @@ WRONG = [
     Wrong("branches.fused", "", "branches.fused", "cannot be the name of a branch: it names the fused score itself"),
     Wrong('branches."a.b"', "", "branches.a.b", "a dot separates modules. Rename it, for instance to 'a_b'"),
     Wrong('branches.""', "", "branches.", "cannot be the name of a branch: it is empty"),
-    Wrong('branches."/etc/passwd"', "", 'branches."/etc/passwd"', "^is no name for a branch: use letters, digits"),
+    Wrong('branches."/etc/passwd"', "", "branches./etc/passwd", "a slash separates .* for instance to '_etc_passwd'"),
     Wrong('branches."a\\u0000b"', "", 'branches."a\\u0000b"', "^is no name for a branch"),
     Wrong('targets."../x"', "", "targets.../x", "cannot be the name of a target: a dot separates modules"),
 ]  # fmt: skip

@@ -250,6 +250,7 @@ def test_the_state_dictionary_makes_the_same_network_again() -> None:
         ("keys", r"'keys' cannot be the name of a branch: torch.nn.ModuleDict has an attribute of that name.*'keys_1'"),
         ("training", r"'training' cannot be the name of a branch.*'training_1'"),
         ("a.b", r"'a\.b' cannot be the name of a branch: a dot separates modules.*'a_b'"),
+        ("a/b", r"'a/b' cannot be the name of a branch: a slash separates target, head and metric.*'a_b'"),
         ("", r"'' cannot be the name of a branch: it is empty.*'branch_1'"),
         (FUSED, r"'fused' cannot be the name of a branch: it names the fused score itself.*'fused_1'"),
     ],

@@ -33,19 +33,19 @@ def values(terms: dict[str, Tensor]) -> dict[str, float]:
 
 
 def test_terms_and_their_sum() -> None:
-    total, terms = objective()(output(), {"emotion": LABELS})
+    total, terms, _ = objective()(output(), {"emotion": LABELS})
     assert values(terms) == pytest.approx({f"emotion/{head}": cost for head, cost in COSTS.items()})
     assert total.item() == pytest.approx(sum(COSTS.values()))
 
 
 def test_without_side_scores_the_fused_term_is_left() -> None:
-    total, terms = objective()(output()._replace(branches={}), {"emotion": LABELS})
+    total, terms, _ = objective()(output()._replace(branches={}), {"emotion": LABELS})
     assert list(terms) == ["emotion/fused"]
     assert total.item() == pytest.approx(COSTS["fused"])
 
 
 def test_weights_count_in_the_total_and_not_in_the_terms() -> None:
-    total, terms = objective(fused=2.0, video=0.25, audio=0)(output(), {"emotion": LABELS})
+    total, terms, _ = objective(fused=2.0, video=0.25, audio=0)(output(), {"emotion": LABELS})
     assert values(terms) == pytest.approx({f"emotion/{head}": cost for head, cost in COSTS.items()})
     assert total.item() == pytest.approx(2 * COSTS["fused"] + 0.25 * COSTS["video"])
 
@@ -65,7 +65,7 @@ def test_several_targets_add_up() -> None:
     scores = {name: heads | {"actor": heads["emotion"]} for name, heads in one.branches.items()}
     both = MRPNOutput(one.fused | {"actor": one.fused["emotion"]}, scores, one.present)
     two = Objective({"emotion": Classification(2), "actor": Classification(2)})
-    total, terms = two(both, {"emotion": LABELS, "actor": torch.tensor([1, 1])})
+    total, terms, _ = two(both, {"emotion": LABELS, "actor": torch.tensor([1, 1])})
     assert terms["actor/video"].item() == pytest.approx(log(4))
     assert terms["actor/fused"].item() == pytest.approx(COSTS["fused"])
     assert total.item() == pytest.approx(sum(values(terms).values()))
@@ -74,14 +74,14 @@ def test_several_targets_add_up() -> None:
 
 
 def test_missing_labels_are_left_out_of_the_mean() -> None:
-    _, terms = objective()(output(), {"emotion": torch.tensor([1, -1])})
+    _, terms, _ = objective()(output(), {"emotion": torch.tensor([1, -1])})
     expected = {"emotion/fused": log(4 / 3), "emotion/audio": log(2), "emotion/video": log(4)}
     assert values(terms) == pytest.approx(expected)
 
 
 def test_no_labels_at_all_cost_nothing() -> None:
     out = output()
-    total, terms = objective()(out, {"emotion": torch.tensor([-1, -1])})
+    total, terms, _ = objective()(out, {"emotion": torch.tensor([-1, -1])})
     total.backward()
     assert total.item() == 0.0
     assert set(values(terms).values()) == {0.0}
@@ -93,7 +93,7 @@ def test_no_labels_at_all_cost_nothing() -> None:
 
 def test_an_absent_modality_is_left_out_of_its_own_term_only() -> None:
     out = output(torch.tensor([True, False]))
-    _, terms = objective()(out, {"emotion": LABELS})
+    _, terms, _ = objective()(out, {"emotion": LABELS})
     assert values(terms) == pytest.approx(
         {"emotion/fused": COSTS["fused"], "emotion/audio": COSTS["audio"], "emotion/video": log(4)}
     )
@@ -105,7 +105,7 @@ def test_an_absent_modality_is_left_out_of_its_own_term_only() -> None:
 
 def test_a_modality_that_nobody_has_costs_nothing() -> None:
     out = output(torch.tensor([False, False]))
-    total, terms = objective()(out, {"emotion": LABELS})
+    total, terms, _ = objective()(out, {"emotion": LABELS})
     assert terms["emotion/video"].item() == 0.0
     assert total.item() == pytest.approx(COSTS["fused"] + COSTS["audio"])
     total.backward()
@@ -116,7 +116,7 @@ def test_a_modality_that_nobody_has_costs_nothing() -> None:
 
 def test_present_and_labelled_must_meet() -> None:
     """Sample 0 has the modality and no label, sample 1 a label and no modality: nothing is left."""
-    _, terms = objective()(output(torch.tensor([True, False])), {"emotion": torch.tensor([-1, 0])})
+    _, terms, _ = objective()(output(torch.tensor([True, False])), {"emotion": torch.tensor([-1, 0])})
     assert terms["emotion/video"].item() == 0.0
     assert terms["emotion/fused"].item() == pytest.approx(log(2))
 
@@ -140,6 +140,9 @@ def test_a_step_along_the_gradient_lowers_the_loss_of_a_model() -> None:
 def test_error_texts() -> None:
     with pytest.raises(InputError, match=r"given no target; expected a mapping such as \{'emotion'"):
         Objective({})
+    for name in ("y/z", "y.z"):
+        with pytest.raises(InputError, match=rf"'{name}' cannot be the name of a target: a slash separ.*'y_z'"):
+            Objective({name: Classification(2)})
     for weight in (-1.0, float("nan")):
         with pytest.raises(InputError, match=r"the weight of 'audio' is (-1\.0|nan); expected 0 or more"):
             objective(audio=weight)

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from sklearn.metrics import cohen_kappa_score
 from torch import Tensor
 
 from mrpnkit import MRPN, Classification, Objective
@@ -225,6 +227,46 @@ def test_an_interrupted_write_leaves_the_older_state(tmp_path: Path, monkeypatch
     assert run(tmp_path).resume()
 
 
+class WithKappa(Classification):
+    """A target of one's own, whose metrics are numbers of NumPy."""
+
+    metric_names = ("kappa", *Classification.metric_names)
+
+    def metrics(self, scores: Tensor, labels: Tensor) -> dict[str, float]:
+        found = {name: np.float64(value) for name, value in super().metrics(scores, labels).items()}
+        return {"kappa": np.float32(cohen_kappa_score(labels.numpy(), scores.argmax(1).numpy())), **found}  # type: ignore[dict-item]
+
+
+@pytest.mark.parametrize("monitor", ["loss", "y/fused/kappa"])
+def test_metrics_that_are_numbers_of_numpy_are_saved_and_read(monitor: str, tmp_path: Path) -> None:
+    def training() -> Trainer:
+        corpus = toy(30, noise=3.0)
+        torch.manual_seed(1)
+        model = MRPN({n: affine_branch(corpus.features(n), 4) for n in corpus.modalities}, {"y": 3})
+        objective = Objective({"y": WithKappa(3)}, weights={"audio": np.float64(0.5)})
+        batches = loader(CorpusDataset(corpus), 10)
+        optimizer = torch.optim.SGD(model.parameters(), 1e-2)
+        return Trainer(
+            model,
+            objective,
+            batches,
+            batches,
+            optimizer=optimizer,
+            epochs=2,
+            folder=tmp_path,
+            monitor=monitor,
+            cpu=True,
+        )
+
+    first = training()
+    reports = [next(first.epochs())]
+    again = training()
+    reports += again.fit()[1:]
+    assert again.history[0] == reports[0]
+    assert {type(value) for report in reports for value in (report.validation or {}).values()} == {float}
+    assert "y/audio/kappa" in (tmp_path / "metrics.jsonl").read_text().splitlines()[1]
+
+
 class Trap:
     """An object that runs a program when it is unpickled."""
 
@@ -245,14 +287,19 @@ def damage(file: Path, kind: str) -> None:
     elif kind == "pickle":
         file.write_bytes(pickle.dumps({"model": Trap(file.parent / "trapped")}))
     elif kind == "object":
-        torch.save(torch.load(file) | {"random": Trap(file.parent / "trapped")}, file)
+        torch.save(torch.load(file) | {"processes": Trap(file.parent / "trapped")}, file)
     elif kind == "list":
         torch.save([1, 2], file)
     elif kind == "dict":
         torch.save({"model": {}}, file)
+    elif kind == "of an older version":
+        state = torch.load(file)
+        torch.save({name: part for name, part in state.items() if name != "processes"} | state["processes"][0], file)
 
 
-@pytest.mark.parametrize("kind", ["truncated", "empty", "text", "pickle", "object", "list", "dict"])
+@pytest.mark.parametrize(
+    "kind", ["truncated", "empty", "text", "pickle", "object", "list", "dict", "of an older version"]
+)
 def test_a_state_that_is_none(kind: str, tmp_path: Path) -> None:
     next(run(tmp_path).epochs())
     damage(tmp_path / "state.pt", kind)
@@ -272,7 +319,7 @@ def test_the_state_of_another_model(tmp_path: Path) -> None:
 def test_the_state_of_more_processes(tmp_path: Path) -> None:
     next(run(tmp_path).epochs())
     state = torch.load(tmp_path / "state.pt")
-    torch.save(state | {"random": state["random"] * 3}, tmp_path / "state.pt")
+    torch.save(state | {"processes": state["processes"] * 3}, tmp_path / "state.pt")
     with pytest.raises(TrainingError, match="was trained by 3 processes, not 1"):
         run(tmp_path).fit()
 

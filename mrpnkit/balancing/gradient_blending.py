@@ -3,6 +3,7 @@
 Letters: K heads of a target.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -35,7 +36,9 @@ class GradientBlending:
 
     Where the paper measures copies of the network that are trained with one loss each, this measures the heads of the
     network itself, which costs nothing. A head whose validation loss rose has ΔG_k = 0 and is left out until the next
-    look; where that is so for all heads of a target, its weights stay. Parts of a fusion have the fusion's weight.
+    look; where that is so for all heads of a target, its weights stay. A head that one of the two looks could not
+    measure, for want of labels or of its modality, keeps its weight, and the others share theirs. Parts of a fusion
+    have the fusion's weight.
 
     Args:
         every: epochs between two looks.
@@ -72,10 +75,13 @@ class GradientBlending:
                 continue
             if f"{name}/loss" not in validation:
                 raise InputError(f"GradientBlending: validation has no {name}/loss; it has {', '.join(validation)}.")
-            now[name] = Losses(loss, validation[f"{name}/loss"])
+            measured = Losses(loss, validation[f"{name}/loss"])
+            if not any(math.isnan(one) for one in measured):
+                now[name] = measured
         if self._before:
-            for target in {name.rpartition("/")[0]: None for name in now}:
-                heads = [name for name in now if name.rpartition("/")[0] == target]
+            known = [name for name in now if name in self._before]
+            for target in {name.rpartition("/")[0]: None for name in known}:
+                heads = [name for name in known if name.rpartition("/")[0] == target]
                 self.weights |= blended({h: self._before[h] for h in heads}, {h: now[h] for h in heads}) or {}
         self._before = now
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from mrpnkit.balancing.floats import exact
 from mrpnkit.balancing.steering import Step, averaged
 from mrpnkit.errors import InputError
 from mrpnkit.mrpn import MRPN
@@ -47,14 +48,15 @@ def confidence(step: Step, branch: str, targets: Sequence[str] | None = None) ->
     A scalar, over samples, classifications and processes; samples without a label or without the modality are left
     out. NaN where nothing is left. ``targets`` are the classifications; by default those whose labels look like it.
     """
-    total = next(iter(step.output.fused.values())).new_zeros(2, dtype=torch.float64)
+    like = next(iter(step.output.fused.values()))
+    total = like.new_zeros(2, dtype=exact(like.device))
     present = step.output.present.get(branch)
     for target, scores in step.output.branches[branch].items():
         labels = step.labels[target]
         if (labels.dtype != torch.int64 or labels.ndim != 1) if targets is None else target not in targets:
             continue
         known = labels >= 0 if present is None else (labels >= 0) & present
-        right = torch.softmax(scores.detach().double(), dim=1).gather(1, labels.clamp(min=0)[:, None]).squeeze(1)
+        right = torch.softmax(scores.detach().to(total), dim=1).gather(1, labels.clamp(min=0)[:, None]).squeeze(1)
         total = total + torch.stack([right.masked_fill(~known, 0.0).sum(), known.sum()])
     sums = averaged(total)
     return sums[0] / sums[1]

@@ -153,8 +153,10 @@ class PMR:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes back to a state of :meth:`state_dict`."""
+        """Goes back to a state of :meth:`state_dict`, on the device of the model that this was attached to."""
         self.epoch = state["epoch"]
-        self.prototypes = {name: value.clone() for name, value in state["prototypes"].items()}
-        self._sums = {name: value.clone() for name, value in state["sums"].items()}
-        self._counts = {name: value.clone() for name, value in state["counts"].items()}
+        places = {name: sums.device for name, sums in self._sums.items()}
+        self.prototypes, self._sums, self._counts = (
+            {name: value.clone().to(places.get(name, value.device)) for name, value in state[part].items()}
+            for part in ("prototypes", "sums", "counts")
+        )

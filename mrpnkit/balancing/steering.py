@@ -17,13 +17,16 @@ from mrpnkit.mrpn import MRPNOutput
 class Step(NamedTuple):
     """A training step before its backward pass.
 
-    ``losses`` are the weighted ones by ``target/head``, ``total`` what the balancer made of them.
+    ``losses`` are the weighted ones by ``target/head``, ``total`` what the balancer made of them. ``counts`` tells over
+    how many samples each loss is the mean, in a process on average: where it is 0, the loss is 0 and says nothing.
+    Without it all losses have samples.
     """
 
     output: MRPNOutput
     labels: Mapping[str, Tensor]
     losses: Mapping[str, Tensor]
     total: Tensor
+    counts: Mapping[str, Tensor] | None = None
 
 
 @runtime_checkable
@@ -59,7 +62,10 @@ class ActsOverEpochs(Protocol):
     """Learns from an epoch."""
 
     def end_epoch(self, train: Mapping[str, float], validation: Mapping[str, float] | None) -> None:
-        """Mean training losses by ``target/head``, and validation metrics by ``target/head/metric``, if there are."""
+        """Mean training losses by ``target/head``, and validation metrics by ``target/head/metric``, if there are.
+
+        Either is NaN where no sample was there to measure it by.
+        """
 
 
 @runtime_checkable
@@ -70,7 +76,7 @@ class Remembers(Protocol):
         """Tensors, numbers, texts, lists and dicts."""
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes back to a state of :meth:`state_dict`."""
+        """Goes back to a state of :meth:`state_dict`; its tensors are on the CPU."""
 
 
 class Steering:

@@ -22,6 +22,7 @@ class Uncertainty:
     loss that stays large is thought to be noisy and weighed down, and s_k / 2 keeps weights from falling to 0. All
     start at s_k = 0. The gradient of s_k is ½ − exp(−s_k) · L_k, with L_k of all processes; the steps along it are
     Adam's with a learning rate of their own, since these few numbers are no weights of the model and need another pace.
+    A loss that no sample of a batch counts in is no loss of 0: its s_k stays as it is.
 
     Args:
         learning_rate: of s_k.
@@ -36,8 +37,13 @@ class Uncertainty:
             raise InputError(f"Uncertainty: learning_rate must be more than 0, got {learning_rate}.")
         self.learning_rate = learning_rate
         self.names: list[str] = []
-        self.s = torch.zeros(0)
-        self._adam = self._optimizer()
+        self._each: list[Tensor] = []
+        self._adam: torch.optim.Adam | None = None
+
+    @property
+    def s(self) -> Tensor:
+        """s_k (K,), in the order of :attr:`names`; empty before the first step."""
+        return torch.stack(self._each) if self._each else torch.zeros(0)
 
     @property
     def weights(self) -> dict[str, float]:
@@ -51,28 +57,31 @@ class Uncertainty:
         return (torch.exp(-s) * values + s / 2).sum()
 
     def backward(self, step: Step) -> None:
-        """The backward pass over the sum, then one step of Adam for each s_k."""
+        """The backward pass over the sum, then one step of Adam for each s_k whose loss has a sample."""
         step.total.backward()
-        if not self.names:
-            self._begin(list(step.losses))
-        losses = averaged(torch.stack([loss.detach() for loss in step.losses.values()]).float()).cpu()
-        self.s.grad = 0.5 - torch.exp(-self.s) * losses
+        if self._adam is None:
+            self._adam = self._begin(list(step.losses))
+        losses = torch.stack([loss.detach() for loss in step.losses.values()]).float()
+        counts = torch.ones_like(losses) if step.counts is None else torch.stack(list(step.counts.values()))
+        losses, counts = averaged(torch.stack([losses, counts.to(losses)])).cpu()
+        for s, gradient, count in zip(self._each, 0.5 - torch.exp(-self.s) * losses, counts.tolist(), strict=True):
+            s.grad = gradient if count else None
         self._adam.step()
 
     def state_dict(self) -> dict[str, Any]:
         """s_k by name, and Adam's state."""
-        return {"names": list(self.names), "s": self.s, "adam": self._adam.state_dict()}
+        return {"names": list(self.names), "s": self.s, "adam": self._adam.state_dict() if self._adam else None}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Goes back to a state of :meth:`state_dict`."""
-        self._begin(state["names"])
-        self.s.copy_(state["s"])
-        self._adam.load_state_dict(state["adam"])
+        self.names, self._each, self._adam = [], [], None
+        if state["adam"] is not None:
+            self._adam = self._begin(state["names"])
+            for s, value in zip(self._each, state["s"], strict=True):
+                s.copy_(value)
+            self._adam.load_state_dict(state["adam"])
 
-    def _begin(self, names: list[str]) -> None:
+    def _begin(self, names: list[str]) -> torch.optim.Adam:
         self.names = list(names)
-        self.s = torch.zeros(len(names))
-        self._adam = self._optimizer()
-
-    def _optimizer(self) -> torch.optim.Adam:
-        return torch.optim.Adam([self.s], lr=self.learning_rate)
+        self._each = [torch.zeros(()) for _ in names]  # apart, so that Adam can leave one of them alone
+        return torch.optim.Adam(self._each, lr=self.learning_rate)

@@ -141,7 +141,7 @@ def _step(training: _Training, epoch: int, step: int, where: str) -> None:
     output = model(inputs)
     loss = objective(output, labels)
     optimizer.zero_grad()
-    steering.backward(Step(output, labels, objective.weighted(loss.terms), loss.total))
+    steering.backward(Step(output, labels, objective.weighted(loss.terms), loss.total, loss.counts))
     for name, parameter in model.named_parameters():
         if parameter.grad is None or not parameter.grad.isfinite().all():
             what = "no gradient" if parameter.grad is None else "a gradient that is not finite"

@@ -101,16 +101,16 @@ def summarise(collected: list[tuple[Tensor, dict[str, Tensor], MRPNOutput]], obj
     for name, heads in outputs[0].branches.items():
         scores[name] = {t: _joined([output.branches[name][t] for output in outputs]).float() for t in heads}
     found = Evaluation(rows, scores, labels, present, {})
-    metrics: dict[str, float] = {}
+    metrics: dict[str, float] = {}  # plain floats, though a target of one's own may give NumPy's: they are saved
     total = 0.0
     for name, target in objective.targets.items():
         for head, values in scores.items():
             mask = found.seen(head)
             figures = target.metrics(values[name][mask], labels[name][mask])
-            metrics |= {f"{name}/{head}/{metric}": value for metric, value in figures.items()}
+            metrics |= {f"{name}/{head}/{metric}": float(value) for metric, value in figures.items()}
             measured = bool(target.known(labels[name][mask]).any())
             total += objective.weight(name, head) * figures["loss"] if measured else 0.0
-    return found._replace(metrics={"loss": total, **metrics})
+    return found._replace(metrics={"loss": float(total), **metrics})
 
 
 def _joined(parts: list[Tensor]) -> Tensor:

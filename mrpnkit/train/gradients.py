@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from mrpnkit.balancing.floats import exact
 from mrpnkit.errors import InputError, TrainingError
 from mrpnkit.mrpn import FUSED, MRPN
 
@@ -47,9 +48,10 @@ class GradientRecorder:
     """Measures, at every so manieth step, the gradients of a branch's own loss and of the fusion's loss.
 
     A branch's parameters are those of its extractor, its aggregator and its FeatureNorm, as far as they are trained;
-    losses count with their weights, before a balancer joins them. A measurement costs two further backward passes, and
-    nothing of the training changes by it: weights, order and what is drawn stay bitwise the same. With the default of
-    20 steps that was 1 % of the time of a step, and 44 % if every step is measured (benchmarks/gradient_recorder.py).
+    losses count with the weights of their targets and heads, before a balancer joins them. The fusion's loss is that of
+    its score and of its parts. A measurement costs two further backward passes, and nothing of the training changes by
+    it: weights, order and what is drawn stay bitwise the same. With the default of 20 steps that was 1 % of the time of
+    a step, and 44 % if every step is measured (benchmarks/gradient_recorder.py).
 
     Args:
         model: an N1 or N2: N0 has no losses of its branches.
@@ -76,20 +78,20 @@ class GradientRecorder:
         """Whether the step, counted from 1, is measured: the first and every ``every`` after it."""
         return (step - 1) % self.every == 0
 
-    def record(self, step: int, epoch: int, terms: Mapping[str, Tensor], weights: Mapping[str, float]) -> None:
+    def record(self, step: int, epoch: int, losses: Mapping[str, Tensor]) -> None:
         """Measures a step whose graph is still there.
 
         Args:
             step: from 1.
             epoch: from 1.
-            terms: losses by ``target/head``, with their graph.
-            weights: of the heads, where they are not 1.
+            losses: weighted, by ``target/head``, with their graph: :meth:`mrpnkit.Objective.weighted`. Parts of the
+                fusion, ``target/fused.NAME``, belong to the fusion.
         """
         trained = {name: [p for p in parts if p.requires_grad] for name, parts in self._parts.items()}
         flat = [p for parts in trained.values() for p in parts]
-        weighted = {key: weights.get(key.split("/")[1], 1.0) * term for key, term in terms.items()}
-        fused = sum_of([term for key, term in weighted.items() if key.split("/")[1] == FUSED])
-        own = sum_of([term for key, term in weighted.items() if key.split("/")[1] in trained])
+        heads = {name: name.rpartition("/")[2].partition(".")[0] for name in losses}
+        fused = sum_of([loss for name, loss in losses.items() if heads[name] == FUSED])
+        own = sum_of([loss for name, loss in losses.items() if heads[name] in trained])
         from_fused = torch.autograd.grad(fused, flat, retain_graph=True, allow_unused=True)
         from_own = torch.autograd.grad(own, flat, retain_graph=True, allow_unused=True)
         products, start = [], 0
@@ -162,14 +164,14 @@ def sum_of(terms: Sequence[Tensor]) -> Tensor:
 
 def _products(fused: Sequence[Tensor | None], own: Sequence[Tensor | None], like: Tensor) -> Tensor:
     """⟨a, b⟩, ⟨a, a⟩ and ⟨b, b⟩ of two gradients given in pieces."""
-    found = torch.zeros(3, dtype=torch.float64, device=like.device)
+    found = torch.zeros(3, dtype=exact(like.device), device=like.device)
     for a, b in zip(fused, own, strict=True):
         if a is not None:
-            found[1] += torch.sum(a * a).double()
+            found[1] += torch.sum(a * a).to(found)
         if b is not None:
-            found[2] += torch.sum(b * b).double()
+            found[2] += torch.sum(b * b).to(found)
         if a is not None and b is not None:
-            found[0] += torch.sum(a * b).double()
+            found[0] += torch.sum(a * b).to(found)
     return found
 
 

@@ -1,5 +1,6 @@
 """The report of an epoch, and a progress bar over the epochs with the time left."""
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -8,8 +9,9 @@ from typing import NamedTuple
 class EpochReport(NamedTuple):
     """What one epoch gave.
 
-    Its number from 1, optimiser steps so far, seconds, learning rate, mean training loss of each term, validation
-    metrics (of the fusion and of each branch), and whether it is the best so far.
+    Its number from 1, optimiser steps so far, seconds, learning rate, training loss of each term, validation metrics
+    (of the fusion and of each branch), and whether it is the best so far. A training loss is the mean over the samples
+    that have a label and, for a branch, its modality; it is NaN where none has.
     """
 
     epoch: int
@@ -52,7 +54,8 @@ def epoch_bar(total: int, done: int, *, shown: bool) -> Iterator[Callable[[Epoch
 
 def summary(report: EpochReport) -> str:
     """One line of a report: training loss, and the first validation metric of each head, such as its accuracy."""
-    parts, shown = [f"loss {sum(report.train.values()):.3f}"], set()
+    loss = sum(value for value in report.train.values() if not math.isnan(value))
+    parts, shown = [f"loss {loss:.3f}"], set()
     for name, value in (report.validation or {}).items():
         target, _, rest = name.partition("/")
         head = rest.partition("/")[0]

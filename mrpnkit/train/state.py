@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from mrpnkit.errors import TrainingError
 
 STATE, BEST, LAST, METRICS = "state.pt", "best.safetensors", "last.safetensors", "metrics.jsonl"
-PARTS = {"model", "optimizer", "scheduler", "balancer", "random", "progress", "sums", "terms", "history"}
+PARTS = {"model", "optimizer", "scheduler", "processes", "progress", "terms", "history"}
 
 
 class Progress(NamedTuple):
@@ -33,21 +33,23 @@ def write_state(path: Path, content: dict[str, Any]) -> None:
     partial.replace(path)
 
 
-def read_state(path: Path, device: torch.device) -> dict[str, Any]:
-    """Reads what :func:`write_state` wrote; anything but plain data is refused.
+def read_state(path: Path) -> dict[str, Any]:
+    """Reads what :func:`write_state` wrote, with all tensors on the CPU; anything but plain data is refused.
 
     Raises:
         TrainingError: the file is damaged or holds something else.
     """
     try:
-        content = torch.load(path, map_location=device, weights_only=True)
+        content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise TrainingError(
             f"{path} is no state of a training, or is damaged ({type(error).__name__}). "
             "Remove the folder to start anew."
         ) from error
     if not isinstance(content, dict) or content.keys() != PARTS:
-        raise TrainingError(f"{path} is no state of a training. Remove the folder to start anew.")
+        raise TrainingError(
+            f"{path} is no state of a training, or one of another version of mrpnkit. Remove the folder to start anew."
+        )
     return content
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Literal, cast
 
 import torch
-from accelerate import Accelerator, skip_first_batches
-from accelerate.utils import DataLoaderConfiguration, gather_object
+from accelerate import skip_first_batches
+from accelerate.utils import gather_object, send_to_device
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
@@ -24,9 +24,11 @@ from mrpnkit.data import Batch, Loader, set_epoch
 from mrpnkit.errors import InputError, TrainingError
 from mrpnkit.objective import Objective
 from mrpnkit.train.checks import check_fusion, check_labels, check_monitor
+from mrpnkit.train.devices import accelerator
 from mrpnkit.train.evaluation import Evaluation, evaluate
 from mrpnkit.train.finite import check_loss, clip_gradients
 from mrpnkit.train.gradients import GradientRecorder
+from mrpnkit.train.means import TermMeans
 from mrpnkit.train.progress import EpochReport, epoch_bar
 from mrpnkit.train.state import (
     BEST,
@@ -46,6 +48,9 @@ from mrpnkit.train.state import (
 class Trainer:
     """Trains a model on batches, reports every epoch, and can be stopped at any point and go on bitwise the same.
 
+    Bitwise holds on a CPU. On a GPU some sums of PyTorch, those of ``index_add`` among them, have no fixed order, and
+    no two trainings are the same to the last bit; ``torch.use_deterministic_algorithms(True)`` is yours to call.
+
     Args:
         model: an :class:`mrpnkit.MRPN` or a module that is called and answers in the same way.
         objective: the N+1 losses.
@@ -59,16 +64,19 @@ class Trainer:
         monitor: the validation metric that selects the best epoch, ``target/head/metric`` or ``loss``. Errors and
             losses are minimised, others maximised, as the target knows them.
         patience: stop after that many epochs without a better one; None never stops early.
-        precision: ``"float32"``, or ``"bfloat16"`` autocasting of the forward; losses stay float32.
+        precision: ``"float32"``, or ``"bfloat16"`` autocasting of the forward; losses stay float32. What
+            ``accelerate launch`` is told about mixed precision does not count.
         folder: where state, weights and ``metrics.jsonl`` are written; None writes nothing.
         save_every: also save the state every so many optimiser steps within an epoch.
         cpu: stay on the CPU although there is an accelerator. Processes that ``torchrun`` starts where there is none
-            join only with ``cpu=True``; without it, each trains by itself as if it were alone.
+            join only with ``cpu=True``; without it, each trains by itself as if it were alone. One process may have
+            trainers on several devices, one after another.
         gradients: measures, on request, whether the losses of branches and fusion conflict; of the same model.
         marks: texts that are stored in the files of weights, such as the fingerprint of the split.
 
     Raises:
-        InputError: labels that the objective cannot learn, no such thing to monitor, an optimizer of another model.
+        InputError: labels that the objective cannot learn, no such thing to monitor, an optimizer of another model,
+            several processes that are joined on another device, a mixed precision of accelerate's in this process.
     """
 
     def __init__(
@@ -98,7 +106,8 @@ class Trainer:
         check_labels(objective, batches)
         check_fusion(objective, model)
         check_monitor(monitor, objective, model)
-        self.accelerator = Accelerator(cpu=cpu, dataloader_config=DataLoaderConfiguration(split_batches=True))
+        self.accelerator = accelerator(cpu=cpu)
+        self._device = self.accelerator.device  # that of a later trainer may be another, and accelerate knows only that
         self.objective, self.scheduler = objective, scheduler
         self.total_epochs, self.clip_norm, self.monitor, self.patience = epochs, clip_norm, monitor, patience
         self.bfloat16 = precision == "bfloat16"
@@ -106,8 +115,7 @@ class Trainer:
         self.save_every = save_every
         self.gradients, self.marks = gradients, dict(marks or {})
         self._unprepared = batches
-        if self.accelerator.num_processes == 1:
-            model = model.to(self.accelerator.device)
+        model = model.to(self._device)  # before a balancer looks at it and makes tensors of its own
         self.steering = Steering(objective.balancer, model, {n: t.kind for n, t in objective.targets.items()})
         self.model, self.batches = self.accelerator.prepare(model, batches)
         self.optimizer = optimizer  # as it is: accelerate's wrapper and backward look for a package in every step
@@ -118,9 +126,7 @@ class Trainer:
         self.progress = Progress()
         self.history: list[EpochReport] = []
         self.last_evaluation: Evaluation | None = None
-        self._sums: Tensor | None = None
-        self._one = torch.ones((), device=self.accelerator.device)
-        self._terms: list[str] = []
+        self._means = TermMeans()
         self._best_weights: dict[str, Tensor] | None = None
         self._holds_best = False
         if self.folder is not None and self.accelerator.is_main_process:
@@ -166,7 +172,9 @@ class Trainer:
             self._step(batch)
             if self.save_every and self.progress.step % self.save_every == 0:
                 self.save()
-        train = self._mean_terms()
+        if self._means.sums is None:
+            raise TrainingError("The training loader gave no batch.")
+        train = self._means.over(self.accelerator)
         validation = self._validate()
         self.steering.end_epoch(train, validation)
         better = validation is not None and self._is_better(validation)
@@ -178,7 +186,7 @@ class Trainer:
         waited = epoch - self.progress.best_epoch if validation is not None else 0
         stopped = self.patience is not None and waited >= self.patience
         self.progress = self.progress._replace(epoch=epoch + 1, batch=0, stopped=stopped)
-        self._sums = None
+        self._means = TermMeans()
         report = EpochReport(
             epoch + 1, self.progress.step, time.perf_counter() - start, self._rate(), train, validation, better
         )
@@ -187,7 +195,7 @@ class Trainer:
         return report
 
     def _step(self, batch: Batch) -> None:
-        with torch.autocast(self.accelerator.device.type, torch.bfloat16) if self.bfloat16 else nullcontext():
+        with torch.autocast(self._device.type, torch.bfloat16) if self.bfloat16 else nullcontext():
             output = self.model(batch.inputs)
         loss = self.objective(output, batch.labels)
         if loss.total.numel() != 1:
@@ -195,28 +203,18 @@ class Trainer:
             raise TrainingError(f"The balancer {who} gave a tensor of shape {shape}; expected one number, a scalar.")
         place = self.progress.step + 1, self.progress.epoch + 1
         check_loss(loss, batch, *place)
+        weighted = self.objective.weighted(loss.terms)
         if self.gradients is not None and self.gradients.due(place[0]):
-            self.gradients.record(*place, loss.terms, self.objective.weights)
+            self.gradients.record(*place, weighted)
         self.optimizer.zero_grad()
-        self.steering.backward(Step(output, batch.labels, self.objective.weighted(loss.terms), loss.total))
+        self.steering.backward(Step(output, batch.labels, weighted, loss.total, loss.counts))
         if self.clip_norm is not None:
             clip_gradients(self.model, self._parameters, self.clip_norm, batch, *place)
         self.optimizer.step()
         if self.scheduler is not None and not isinstance(self.scheduler, ReduceLROnPlateau):
             self.scheduler.step()
-        size = batch.rows.shape[0]
-        values = torch.stack([*loss.terms.values(), self._one]).detach()
-        self._terms = list(loss.terms)
-        self._sums = (torch.zeros_like(values, dtype=torch.float64) if self._sums is None else self._sums).add_(
-            values, alpha=size
-        )
+        self._means.add(loss)
         self.progress = self.progress._replace(batch=self.progress.batch + 1, step=self.progress.step + 1)
-
-    def _mean_terms(self) -> dict[str, float]:
-        if self._sums is None:
-            raise TrainingError("The training loader gave no batch.")
-        *sums, count = cast(Tensor, self.accelerator.reduce(self._sums, reduction="sum")).tolist()
-        return {name: value / count for name, value in zip(self._terms, sums, strict=True)}
 
     def _validate(self) -> dict[str, float] | None:
         if self.validation is None:
@@ -243,10 +241,11 @@ class Trainer:
         return math.isnan(best) or (value < best if self.objective.minimises(self.monitor) else value > best)
 
     def save(self) -> None:
-        """Writes the state, from which :meth:`resume` goes on bitwise the same; does nothing without a folder."""
+        """Writes the state, from which :meth:`resume` goes on as if nothing had been; does nothing without a folder."""
         if self.folder is None:
             return
-        randoms = gather_object([random_state()])
+        own = {"random": random_state(), "balancer": self.steering.state_dict(), "sums": self._means.sums}
+        processes = gather_object([send_to_device(own, "cpu")])
         if not self._main:
             return
         write_state(
@@ -255,11 +254,9 @@ class Trainer:
                 "model": self.plain_model.state_dict(),
                 "optimizer": self.optimizer.state_dict(),
                 "scheduler": self.scheduler.state_dict() if self.scheduler is not None else None,
-                "random": randoms,
-                "balancer": self.steering.state_dict(),
+                "processes": processes,
                 "progress": self.progress._asdict(),
-                "sums": self._sums,
-                "terms": self._terms,
+                "terms": self._means.names,
                 "history": [report._asdict() for report in self.history],
             },
         )
@@ -278,11 +275,13 @@ class Trainer:
         """
         if self.folder is None or self.progress.step or not (self.folder / STATE).is_file():
             return False
-        state = read_state(self.folder / STATE, self.accelerator.device)
-        if len(state["random"]) != self.accelerator.num_processes:
+        state = read_state(self.folder / STATE)
+        if len(state["processes"]) != self.accelerator.num_processes:
             raise TrainingError(
-                f"{self.folder} was trained by {len(state['random'])} processes, not {self.accelerator.num_processes}."
+                f"{self.folder} was trained by {len(state['processes'])} processes, not "
+                f"{self.accelerator.num_processes}."
             )
+        own = state["processes"][self.accelerator.process_index]
         try:
             self.plain_model.load_state_dict(state["model"])
             self.optimizer.load_state_dict(state["optimizer"])
@@ -292,16 +291,17 @@ class Trainer:
             ) from error
         if self.scheduler is not None and state["scheduler"] is not None:
             self.scheduler.load_state_dict(state["scheduler"])
-        self.steering.load_state_dict(state["balancer"])
+        self.steering.load_state_dict(own["balancer"])
         self.progress = Progress(**state["progress"])
-        self._sums, self._terms = state["sums"], state["terms"]
+        self._means.names, sums = state["terms"], own["sums"]
+        self._means.sums = sums.to(self._device) if sums is not None else None
         self.history = [EpochReport(**report) for report in state["history"]]
         if self.progress.best_epoch >= 0:
             last = {name: value.detach().clone() for name, value in self.plain_model.state_dict().items()}
             load_weights(self.folder / BEST, self.plain_model)
             self._best_weights = {n: v.detach().clone() for n, v in self.plain_model.state_dict().items()}
             self.plain_model.load_state_dict(last)
-        set_random_state(state["random"][self.accelerator.process_index])
+        set_random_state(own["random"])
         if self.gradients is not None:
             self.gradients.resume(self.folder, self.progress.step)
         return True
