@@ -1,6 +1,6 @@
 """A whole configuration over its folds: train, select on validation, test once, for each fold; and the summary.
 
-A fold that is finished is only read, one that was interrupted goes on where it was, bitwise the same.
+A fold that is finished is only read, one that was interrupted goes on where it was, on a CPU bitwise the same.
 """
 
 import math

@@ -5,6 +5,7 @@ installed. Another form, such as a page, is made from the same :class:`Summary`.
 """
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -124,7 +125,7 @@ def draw_curves(summary: Summary, folder: Path) -> list[Path]:
                               alpha=0.8, label=head if not number else None)  # fmt: skip
         if name == "loss":
             for number, reports in enumerate(summary.curves.values()):
-                points = [(r["epoch"], sum(r["train"].values())) for r in reports]
+                points = [(r["epoch"], sum(v for v in r["train"].values() if math.isfinite(v))) for r in reports]
                 axes.plot(*zip(*points, strict=True), color="C7", linewidth=1.0, alpha=0.8,
                           label=None if number else "training")  # fmt: skip
         axes.set_xlabel("epoch")
