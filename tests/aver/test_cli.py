@@ -43,6 +43,28 @@ def test_without_a_command_the_help_is_shown(
     assert all(command in shown.out + shown.err for command in COMMANDS)
 
 
+@pytest.mark.parametrize("command", ["train", "prepare", "table", "prepare-movies", "pretrain"])
+def test_one_process_s_work_is_not_done_by_several(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert run(monkeypatch, command, *(["fer2013"] if command == "pretrain" else [])) == 2
+    told = capsys.readouterr().err
+    assert f"`{command}` is one process's work, and a launcher started 2 of it" in told
+    assert f"python -m examples.aver {command}. The command for several processes is `system`: torchrun" in told
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("command", "number"), [("system", "2"), ("train", "1"), ("train", "")])
+def test_several_processes_of_system_and_one_of_the_others_are_let_in(
+    command: str, number: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", number)
+    assert run(monkeypatch, command, "--help") == 0
+    assert "Example" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
