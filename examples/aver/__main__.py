@@ -70,10 +70,11 @@ Seed = Annotated[int, typer.Option("--seed", help="Of weights, order and augment
 @app.command()
 def demo(
     data: Data = None,
-    out: Annotated[Path | None, typer.Option("--out", help="Default: runs/aver-demo, or runs/aver for --data.")] = None,
-    small: Annotated[
-        bool, typer.Option("--small", help="Fewer clips, folds and epochs: does everything work?")
-    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Default: runs/aver-demo, or runs/aver for --data; with -small added for --small."),
+    ] = None,
+    small: Annotated[bool, typer.Option("--small", help="One fold, two epochs: does everything work?")] = False,
 ) -> None:
     """The whole comparison: one modality alone against N0, N1 and N2, in one command.
 
@@ -86,7 +87,7 @@ def demo(
     """
     from examples.aver.demo import run_demo
 
-    run_demo(data, out or Path("runs") / ("aver" if data else "aver-demo"), console, small=small)
+    run_demo(data, out, console, small=small)
 
 
 @app.command()

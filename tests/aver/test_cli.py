@@ -3,6 +3,7 @@
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -210,3 +211,34 @@ def test_wrong_arguments(
     shown = capsys.readouterr()
     assert text in shown.err
     assert "Traceback" not in shown.err
+
+
+@pytest.mark.parametrize("data", [None, Path("given")])
+def test_the_small_demo_has_one_fold_two_epochs_and_a_folder_of_its_own(
+    data: Path | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import numpy as np
+
+    from examples.aver import demo
+    from examples.aver.recipe import Recipe
+    from mrpnkit.data import Corpus
+
+    seen: list[Any] = []
+
+    def table(corpus: Path, out: Path, recipe: Recipe, console: object, **settings: Any) -> None:
+        seen.append((corpus, out, recipe.epochs, settings["only_folds"]))
+
+    opened = Corpus.from_arrays({"video": [np.zeros((1, 2))] * 6}, {"emotion": ["a", "b"] * 3},
+                                groups={"actor": list("112233")})  # fmt: skip
+    opened.about = {"source": "some"}
+    monkeypatch.setattr(demo, "open_corpus", lambda *given, **settings: (opened, 0.0))
+    monkeypatch.setattr(demo, "_draw_clips", lambda folder: folder)
+    monkeypatch.setattr("examples.aver.table.run_table", table)
+    for small in (["--small"], []):
+        shown = CliRunner().invoke(app, ["demo", *small, *(["--data", str(data)] if data else [])])
+        assert shown.exit_code == 0, shown.output
+    name = "runs/aver" if data else "runs/aver-demo"
+    assert seen == [
+        (Path(f"{name}-small/corpus"), Path(f"{name}-small"), 2, 1),
+        (Path(f"{name}/corpus"), Path(name), *((Recipe().epochs, None) if data else (12, 3))),
+    ]

@@ -80,6 +80,17 @@ class Flags:
     ] = 0
 
 
+def changed(flags: Flags) -> list[str]:
+    """Options that are not as they are by default, as they are typed.
+
+    >>> changed(Flags(options="VA+WO", batch_size=8))
+    ['--options', '--batch-size']
+    """
+    return [
+        f"--{field.name.replace('_', '-')}" for field in fields(Flags) if getattr(flags, field.name) != field.default
+    ]
+
+
 def with_flags(command: Callable[..., None]) -> Callable[..., None]:
     """The command as typer is to see it: in place of its parameter ``flags`` stand the fields of :class:`Flags`."""
     signature = inspect.signature(command)
