@@ -17,6 +17,7 @@ people are few, those who would select an epoch are missed in training.
 
 import argparse
 import json
+import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
@@ -177,13 +178,13 @@ def inferior_cases(setting: Setting, trained: Mapping[Training, dict[str, Any]],
 def compare(setting: Setting, console: Console, *, seeds: int, workers: int | None) -> dict[str, Any]:
     """Runs both parts; the figures, and the rows behind them."""
     jobs = study_jobs(setting)
-    results = run_jobs(jobs, console, workers=workers, run=train)
+    results = run_jobs(jobs, console, workers=workers or os.cpu_count(), run=train)
     choices = {block: choose(setting, jobs, results, block) for block in setting.blocks}
     for block, choice in choices.items():
         console.print(f"actors {', '.join(block)}: {choice.variant}, {choice.rule} ({choice.accuracy:.3f} elsewhere)")
     planned = table_jobs(setting, {name: Variant(name) for name in ("n0", "n1", "n2")}, range(seeds))
     planned += table_jobs(setting, {name: Variant(name) for name in ("am", "vm")}, (0,))
-    trained = dict(zip(planned, run_jobs(planned, console, workers=workers, run=train), strict=True))
+    trained = dict(zip(planned, run_jobs(planned, console, workers=workers or os.cpu_count(), run=train), strict=True))
     chosen, rules = [], []
     for name in dict.fromkeys(choice.variant for choice in choices.values()):
         for job in table_jobs(setting, {name: setting.variants[name]}, range(seeds)):
@@ -191,7 +192,7 @@ def compare(setting: Setting, console: Console, *, seeds: int, workers: int | No
             if choice.variant == name:
                 chosen.append(job)
                 rules.append(choice.rule)
-    best = run_jobs(chosen, console, workers=workers, run=train)
+    best = run_jobs(chosen, console, workers=workers or os.cpu_count(), run=train)
     accuracy: dict[str, dict[int, list[float]]] = {}
     for job, result in trained.items():
         accuracy.setdefault(job.name, {}).setdefault(job.fold, []).append(float(right(result, "fused").mean()))

@@ -14,6 +14,7 @@ All clips of the test actors are judged, the enrolled ones too, so that every po
 """
 
 import argparse
+import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -209,7 +210,7 @@ def main() -> None:
     jobs = list(jobs_of(corpus, given.out / "corpus", given.out, recipe, seeds=given.seeds, repeats=3))
     chosen = given.networks.split(",")
     jobs = [job for job in jobs if job.network in chosen]
-    results = run_jobs(jobs, console, workers=given.workers, run=run)
+    results = run_jobs(jobs, console, workers=given.workers or os.cpu_count(), run=run)
     report(results, recipe, seeds=given.seeds, write=True)
 
 
