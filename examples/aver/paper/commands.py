@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 
-from examples.aver.paper.flags import PANEL, Flags, changed, chosen, with_flags
+from examples.aver.paper.flags import PANEL, Flags, changed, chosen, refuse_pixels, with_flags
 
 DRAWN = "runs/aver-pixels"
 
@@ -109,7 +109,7 @@ def table(
     """
     console = Console(highlight=False)
     if number is None:
-        _refuse_pixels(
+        refuse_pixels(
             [name for name, given in {"--corpus": corpus is not None, "--protocol": protocol != "honest",
                                       "--estimate": estimate, "--small": small}.items() if given] + changed(flags)
         )  # fmt: skip
@@ -130,21 +130,6 @@ def table(
         folds=folds, only_folds=1 if small and only_folds is None else only_folds, seeds=range(seeds), workers=workers,
         result=result, estimate_only=estimate,
     )  # fmt: skip
-
-
-def _refuse_pixels(options: list[str]) -> None:
-    """Refuses options that the comparison on landmarks + speech would not heed."""
-    from mrpnkit.errors import InputError
-
-    if options:
-        many = len(options) > 1
-        raise InputError(
-            f"{', '.join(options)} {'are options' if many else 'is an option'} of the paper's tables, on pixels and "
-            "sound; `table` without a number compares networks on landmarks + speech, and does not know "
-            f"{'them' if many else 'it'}. Name a table, such as `table 2`, or leave "
-            f"{'them' if many else 'it'} out"
-            + ("; the comparison's own short run is `demo --small`." if "--small" in options else ".")
-        )
 
 
 def _compare(
