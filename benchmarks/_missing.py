@@ -1,6 +1,5 @@
 """One training of the missing-modality benchmark: a network with or without modality dropout, and its curves."""
 
-import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,8 +11,11 @@ import torch
 from accelerate.utils import set_seed
 
 from benchmarks._multiview_data import split
+from benchmarks._variant_training import kept
+from examples.aver.files import file_print
 from examples.aver.job import actor_folds, evaluation_loader
 from examples.aver.recipe import TARGET, Recipe, build_model, objective_for, training_draws
+from examples.aver.trained_on import prints_of
 from mrpnkit import MRPN, Branch, Classification, FusionComponent, Objective
 from mrpnkit.aggregators import Last
 from mrpnkit.data import Augmentation, Corpus, CorpusDataset, Loader, ModalityDropout, loader
@@ -84,11 +86,17 @@ class Training:
         return self.out / self.set_name / self.name / f"{self.fold:02d}.json"
 
     def done(self) -> dict[str, Any] | None:
-        """The result, if the same training was finished before."""
-        if not self.file.is_file():
-            return None
-        found: dict[str, Any] = json.loads(self.file.read_text(encoding="utf-8"))
-        return found
+        """The result, if the same training was finished before, on the data that is there now."""
+        return kept(self.file, self.description()) if self.file.is_file() else None
+
+    def description(self) -> dict[str, Any]:
+        """What decides the result, beside set, variant and fold, which its place tells."""
+        data = (
+            prints_of(Corpus.open(self.source))
+            if self.set_name == "ravdess"
+            else file_print(self.source / f"{self.set_name}.npz")
+        )
+        return {"data": data, "folds": self.folds, "epochs": self.epochs}
 
 
 def train(job: Training) -> dict[str, Any]:
@@ -103,7 +111,7 @@ def train(job: Training) -> dict[str, Any]:
     if model.network != "n0":
         model.fallback = "incomplete"
         curves["incomplete"] = _curves(model, objective, batches)
-    result = {"set": job.set_name, "variant": job.name, "fold": job.fold, "curves": curves,
+    result = {**job.description(), "set": job.set_name, "variant": job.name, "fold": job.fold, "curves": curves,
               "cpu_seconds": {"training": trained, "all": time.process_time() - start}}  # fmt: skip
     write_json(job.file, result)
     return result

@@ -20,6 +20,7 @@ from examples.aver.job import conclude, finished
 from examples.aver.prepare import prepare
 from examples.aver.recipe import TARGET, Recipe, objective_for
 from examples.aver.speech import speech_span
+from examples.aver.trained_on import prints_of
 from examples.aver.versions import Versions, make_versions
 from mrpnkit import MRPN, Branch
 from mrpnkit.aggregators import LSTM, Last
@@ -65,7 +66,7 @@ def corpus_of(clips: list[Clip], out: Path, console: Console, *, source: str = "
     video = [statistics.read("video", row) for row in range(len(statistics))]
     rows = {name: row for row, name in enumerate(statistics.ids)}
     waves = sorted((rows[clip.id], trimmed(clip.speech())) for clip in clips)
-    return Corpus.from_arrays(
+    made = Corpus.from_arrays(
         {"video": video, "audio": [wave for _, wave in waves]},
         {TARGET: statistics.targets[TARGET]},
         ids=statistics.ids,
@@ -73,6 +74,8 @@ def corpus_of(clips: list[Clip], out: Path, console: Console, *, source: str = "
         classes={TARGET: statistics.classes[TARGET]},
         rates={"audio": SPEECH_RATE},
     )
+    made.about = statistics.about  # the clips' files and how they were read, by which runs know their data
+    return made
 
 
 def trimmed(wave: NDArray[np.float32]) -> NDArray[np.int16]:
@@ -184,11 +187,16 @@ def train_one(plan: Plan, folder: Path, description: dict[str, Any], recipe: Rec
 def train_alone(
     training: str, number: int, corpus: Corpus, fold: Fold, settings: Settings, weights: Path, out: Path
 ) -> dict[str, Any]:
-    """AM on a fold."""
+    """AM on a fold.
+
+    Raises:
+        TrainingError: the folder holds a run with other settings or on other data.
+    """
     folder = out / "spectrograms" / training / f"fold-{number:02d}"
     initial = str(weights) if training == "am_initialised" else None
     digest = hashlib.sha256(weights.read_bytes()).hexdigest() if initial else None
     description = {"training": training, "fold": number, "weights": digest, "settings": asdict(settings), "seed": 0}
+    description["data"] = prints_of(corpus)
     before = finished(folder, description)
     if before is not None:
         return before
@@ -231,7 +239,7 @@ def train_together(
         for seed in seeds:
             folder = out / "spectrograms" / network / f"fold-{number:02d}" / f"seed-{seed}"
             description = {"training": network, "fold": number, "weights": digest, "seed": seed}
-            description["settings"] = asdict(settings)
+            description |= {"settings": asdict(settings), "data": prints_of(corpus)}
             result = finished(folder, description)
             if result is None:
                 features = with_features(corpus, settings, weights) if features is None else features

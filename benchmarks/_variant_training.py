@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from torch import nn
 from benchmarks._variants import Variant, varied
 from examples.aver.job import evaluation_loader
 from examples.aver.recipe import TARGET, Recipe, build_model, modalities_of, objective_for, training_draws
+from examples.aver.trained_on import prints_of
 from mrpnkit import Objective
 from mrpnkit.data import Corpus, CorpusDataset, FirstStep, Fold, loader
 from mrpnkit.data.adaptation import Adaptation
@@ -47,12 +48,20 @@ class Training:
         return self.out / self.name / f"without-{'+'.join(self.held_out)}-seed-{self.seed}.json"
 
     def done(self) -> dict[str, Any] | None:
-        """The result, if the same training was finished before."""
-        if not self.file.is_file():
-            return None
-        found: dict[str, Any] = json.loads(self.file.read_text(encoding="utf-8"))
-        wanted = json.loads(json.dumps({"variant": asdict(self.variant), "recipe": asdict(self.recipe)}))
-        return found if {key: found[key] for key in wanted} == wanted else None
+        """The result, if the same training was finished before, on the corpus that is there now."""
+        return kept(self.file, self.description()) if self.file.is_file() else None
+
+    def description(self) -> dict[str, Any]:
+        """What decides the result and is not told by its place: the variant, the recipe and the data."""
+        corpus = Corpus.open(self.corpus)
+        return {"variant": asdict(self.variant), "recipe": asdict(self.recipe), "data": prints_of(corpus)}
+
+
+def kept(file: Path, description: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The result in a file, if it was made by what is described; results that do not tell all of it count as others."""
+    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    wanted = json.loads(json.dumps(description))
+    return found if {key: found.get(key) for key in wanted} == wanted else None
 
 
 def train(job: Training) -> dict[str, Any]:
@@ -68,8 +77,7 @@ def train(job: Training) -> dict[str, Any]:
     model, objective = fit(job.variant, corpus, fold, job.recipe, job.seed)
     evaluation = evaluate(model, evaluation_loader(job.variant.network, corpus, fold.test), objective)
     result = {
-        "variant": asdict(job.variant),
-        "recipe": asdict(job.recipe),
+        **job.description(),
         "rows": evaluation.rows.tolist(),
         "labels": evaluation.labels[TARGET].tolist(),
         "probabilities": {
@@ -92,6 +100,19 @@ def without(corpus: Corpus, actors: tuple[str, ...]) -> Fold:
     """Everybody else trains, nobody selects, these are tested."""
     tested = np.isin(corpus.groups["actor"], actors)
     return Fold(np.flatnonzero(~tested), np.flatnonzero(tested)[:0], np.flatnonzero(tested), (), actors)
+
+
+def pairs_spoken(tested: Iterable[Sequence[str]]) -> str:
+    """Who is tested and who trains, where everybody is tested once; a pair may be named several times.
+
+    >>> pairs_spoken([("1", "2"), ("3", "4"), ("1", "2"), ("5",)])
+    '3 pairs of actors (one of 1); the other 3 to 4 train'
+    """
+    pairs = list(dict.fromkeys(tuple(pair) for pair in tested))
+    actors = sum(map(len, pairs))
+    others = sorted({actors - len(pair) for pair in pairs})
+    alone = "".join(f" (one of {len(pair)})" for pair in pairs if len(pair) != 2)
+    return f"{len(pairs)} pairs of actors{alone}; the other {' to '.join(map(str, others))} train"
 
 
 def fit(variant: Variant, corpus: Corpus, fold: Fold, recipe: Recipe, seed: int) -> tuple[nn.Module, Objective]:

@@ -27,6 +27,7 @@ import torch
 from benchmarks._multiview_data import CONFLICTING, NOISY, SETS, SIGMA, VALIDATION, Part, split
 from benchmarks._multiview_methods import DOUBT, METHODS, RECIPE, SMALL_EPOCHS, built, decided, fit
 from benchmarks._variants import VARIANTS, Study, Variant, varied
+from examples.aver.files import file_print
 from mrpnkit import Objective
 from mrpnkit.analysis import paired_difference
 from mrpnkit.data import Augmentation, ClassPairing
@@ -133,7 +134,8 @@ def run(task: Task) -> str:
     """A variant on a split, unless that is done already; a line that says so."""
     title = f"{task.variant} on {task.name}, seed {task.seed}"
     variant = VARIANTS[task.variant]
-    settings = json.loads(json.dumps({"recipe": dict(RECIPE), "variant": asdict(variant)}))
+    data = file_print(task.data / f"{task.name}.npz")
+    settings = json.loads(json.dumps({"recipe": dict(RECIPE), "variant": asdict(variant), "data": data}))
     if task.file.is_file() and json.loads(task.file.read_text(encoding="utf-8"))["settings"] == settings:
         return f"{title}: finished already"
     torch.set_num_threads(1)

@@ -3,9 +3,9 @@
 Claims: the best fusion recognises at least 0.82 of the clips of unseen actors, and at least 0.04 more than N0, with a
 95 % interval above zero. Two parts, in one command that goes on where it was stopped:
 
-1. The study. The actors are five blocks of four. For each pair of blocks every variant is trained on the other three
-   and tried on both. Its figures are means over the ten trainings, each on eight unseen actors.
-2. The table. N0, N1, N2 and the best variant on each of ten actor pairs, trained on the other eighteen. Which variant
+1. The study. The actors are blocks of four. For each pair of blocks every variant is trained on the others and tried on
+   both. Its figures are means over these trainings, each on eight unseen actors.
+2. The table. N0, N1, N2 and the best variant on each pair of actors, trained on all others. Which variant
    is the best is chosen for each block of pairs anew, from those trainings of the study that have seen the block
    neither in training nor in their trial.
 
@@ -17,6 +17,7 @@ people are few, those who would select an epoch are missed in training.
 
 import argparse
 import json
+import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
@@ -27,7 +28,7 @@ import numpy as np
 import torch
 from rich.console import Console
 
-from benchmarks._variant_training import Training, right, train
+from benchmarks._variant_training import Training, pairs_spoken, right, train
 from benchmarks._variants import RULES, SPEAKERS, VARIANTS, Variant
 from examples.aver.demo import open_corpus
 from examples.aver.prepare import Features, prepare
@@ -84,6 +85,11 @@ class Setting(NamedTuple):
         size = self.per_block
         return [tuple(self.actors[start : start + size]) for start in range(0, len(self.actors), size)]
 
+    @property
+    def pairs(self) -> list[Block]:
+        """Pairs of neighbouring actors."""
+        return [tuple(self.actors[start : start + 2]) for start in range(0, len(self.actors), 2)]
+
 
 def study_jobs(setting: Setting) -> list[Training]:
     """Every variant without each pair of blocks."""
@@ -113,7 +119,7 @@ def choose(setting: Setting, jobs: Sequence[Training], results: Sequence[dict[st
 def effects(setting: Setting, jobs: Sequence[Training], results: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Of every variant and rule: its mean over the trainings of the study, and the differences to N1 and N2.
 
-    A difference is paired over the five blocks, each a mean over the trainings without the block.
+    A difference is paired over the blocks, each a mean over the trainings without the block.
     """
     by_block: dict[str, list[float]] = {}
     for name, variant in setting.variants.items():
@@ -137,11 +143,10 @@ def effects(setting: Setting, jobs: Sequence[Training], results: Sequence[dict[s
 
 def table_jobs(setting: Setting, variants: Mapping[str, Variant], seeds: Sequence[int]) -> list[Training]:
     """Every given variant without each pair of actors."""
-    pairs = [tuple(setting.actors[start : start + 2]) for start in range(0, len(setting.actors), 2)]
     return [
         Training(setting.folder, setting.out / "table", name, variant, pair, seed, setting.recipe, fold)
         for seed in seeds
-        for fold, pair in enumerate(pairs)
+        for fold, pair in enumerate(setting.pairs)
         for name, variant in variants.items()
     ]
 
@@ -173,13 +178,13 @@ def inferior_cases(setting: Setting, trained: Mapping[Training, dict[str, Any]],
 def compare(setting: Setting, console: Console, *, seeds: int, workers: int | None) -> dict[str, Any]:
     """Runs both parts; the figures, and the rows behind them."""
     jobs = study_jobs(setting)
-    results = run_jobs(jobs, console, workers=workers, run=train)
+    results = run_jobs(jobs, console, workers=workers or os.cpu_count(), run=train)
     choices = {block: choose(setting, jobs, results, block) for block in setting.blocks}
     for block, choice in choices.items():
         console.print(f"actors {', '.join(block)}: {choice.variant}, {choice.rule} ({choice.accuracy:.3f} elsewhere)")
     planned = table_jobs(setting, {name: Variant(name) for name in ("n0", "n1", "n2")}, range(seeds))
     planned += table_jobs(setting, {name: Variant(name) for name in ("am", "vm")}, (0,))
-    trained = dict(zip(planned, run_jobs(planned, console, workers=workers, run=train), strict=True))
+    trained = dict(zip(planned, run_jobs(planned, console, workers=workers or os.cpu_count(), run=train), strict=True))
     chosen, rules = [], []
     for name in dict.fromkeys(choice.variant for choice in choices.values()):
         for job in table_jobs(setting, {name: setting.variants[name]}, range(seeds)):
@@ -187,7 +192,7 @@ def compare(setting: Setting, console: Console, *, seeds: int, workers: int | No
             if choice.variant == name:
                 chosen.append(job)
                 rules.append(choice.rule)
-    best = run_jobs(chosen, console, workers=workers, run=train)
+    best = run_jobs(chosen, console, workers=workers or os.cpu_count(), run=train)
     accuracy: dict[str, dict[int, list[float]]] = {}
     for job, result in trained.items():
         accuracy.setdefault(job.name, {}).setdefault(job.fold, []).append(float(right(result, "fused").mean()))
@@ -252,10 +257,11 @@ def main() -> None:
             "variants": {name: asdict(variant) for name, variant in setting.variants.items()},
             "changed": CHANGED,
             "rules": list(RULES),
-            "protocol": "honest: nothing is selected on the actors that are tested, no epoch either. table: ten pairs "
-            "of actors, each tested by networks that the other eighteen trained, all epochs; the best variant is "
-            "chosen for each block of four actors from trainings of the study that had the block neither in training "
-            "nor in their trial. study: five blocks of four actors, trained on three, tried on two, all epochs",
+            "protocol": "honest: nothing is selected on the actors that are tested, no epoch either. table: "
+            f"{pairs_spoken(setting.pairs)}, all epochs; the best variant is chosen for each block of "
+            f"{setting.per_block} actors from trainings of the study that had the block neither in training nor in "
+            f"their trial. study: {len(setting.blocks)} blocks of {setting.per_block} actors, trained on "
+            f"{len(setting.blocks) - 2}, tried on two, all epochs",
             "settings": CHOSEN_ON,
             "inferior_cases": "seed 0: where a modality trained alone is better than the network, by class and actor",
         },

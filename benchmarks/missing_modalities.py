@@ -82,7 +82,7 @@ def run(data: Path, out: Path, workers: int | None, *, tested: int, seeds: int, 
             if number < tested and VARIANTS[name].absent == "zero":
                 jobs.append(Training("ravdess", out / "corpus", out / "trained", name, number, folds, epochs))
     results: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for result in run_jobs(jobs, console, workers=workers, run=train):
+    for result in run_jobs(jobs, console, workers=workers or os.cpu_count(), run=train):
         results.setdefault((result["set"], result["variant"]), []).append(result)
     figures = figures_of(results)
     if not small:

@@ -30,6 +30,7 @@ import torch
 from benchmarks._multiview_data import CONFLICTING, NOISY, SETS, SIGMA, TEST, VALIDATION, read, split
 from benchmarks._multiview_figure import PUBLISHED, PUBLISHED_PROTOCOL, draw, markdown, print_table, promises
 from benchmarks._multiview_methods import METHODS, MODALITY_DROPOUT, RECIPE, accuracies, method_of
+from examples.aver.files import file_print
 from mrpnkit.report import Figure, print_figures, write_json, write_result
 
 ROOT = Path(__file__).parent
@@ -186,7 +187,8 @@ def figures_of(accuracy: Mapping[str, Mapping[str, Mapping[str, list[float]]]]) 
 def run(task: Task) -> str:
     """One method on one split, unless that is done already; a line that says so."""
     title = f"{task.method} on {task.name}, seed {task.seed}"
-    settings = json.loads(json.dumps({"recipe": dict(RECIPE), "method": _described(task.method)}))
+    data = file_print(task.data / f"{task.name}.npz")
+    settings = json.loads(json.dumps({"recipe": dict(RECIPE), "method": _described(task.method), "data": data}))
     if _place(task).is_file() and json.loads(_place(task).read_text(encoding="utf-8"))["settings"] == settings:
         return f"{title}: finished already"
     torch.set_num_threads(1)

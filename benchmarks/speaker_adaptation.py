@@ -4,7 +4,7 @@ Claim: with statistics of a speaker from all of his or her unlabelled clips, a f
 statistics from five clips, 0.87. This protocol uses unlabelled clips of the person who is tested, so that its figures
 stand in a table of their own and are not compared with those of networks that meet a person for the first time.
 
-For each of ten pairs of actors every network is trained on the other eighteen, all epochs, nothing selected. Features
+For each pair of actors every network is trained on all others, all epochs, nothing selected. Features
 of the training actors are normalised with all of their clips; those of the test actors with 1, 2, 5, 10, 20 or all of
 theirs, drawn at random or neutral ones only, shrunk towards the population or not. Beside each number as its speaker
 normalises it stands the number as the population does.
@@ -14,7 +14,7 @@ All clips of the test actors are judged, the enrolled ones too, so that every po
 """
 
 import argparse
-import json
+import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -26,7 +26,7 @@ import torch
 from numpy.typing import NDArray
 from rich.console import Console
 
-from benchmarks._variant_training import fit, without
+from benchmarks._variant_training import fit, kept, pairs_spoken, without
 from benchmarks._variants import Variant
 from examples.aver.demo import open_corpus
 from examples.aver.job import evaluation_loader
@@ -34,6 +34,7 @@ from examples.aver.prepare import Features, prepare
 from examples.aver.recipe import CHOSEN_ON, TARGET, Recipe
 from examples.aver.synthetic import SyntheticCorpus
 from examples.aver.table import run_jobs
+from examples.aver.trained_on import prints_of
 from examples.aver.versions import Versions, make_versions
 from mrpnkit.analysis import paired_difference
 from mrpnkit.data import Corpus, FirstStep, Modality
@@ -97,11 +98,17 @@ class Job:
         return self.out / "adapted" / self.network / f"fold-{self.fold + 1:02d}-seed-{self.seed}.json"
 
     def done(self) -> dict[str, Any] | None:
-        """The result, if the same job was finished before."""
-        if not self.file.is_file():
-            return None
-        found: dict[str, Any] = json.loads(self.file.read_text(encoding="utf-8"))
-        return found if found["recipe"] == json.loads(json.dumps(asdict(self.recipe))) else None
+        """The result, if the same job was finished before, on the corpus that is there now."""
+        return kept(self.file, self.description()) if self.file.is_file() else None
+
+    def description(self) -> dict[str, Any]:
+        """What decides the result, beside network, fold and seed, which its place tells."""
+        return {
+            "recipe": asdict(self.recipe),
+            "data": prints_of(Corpus.open(self.corpus)),
+            "held_out": list(self.held_out),
+            "repeats": self.repeats,
+        }
 
 
 def run(job: Job) -> dict[str, Any]:
@@ -124,8 +131,7 @@ def run(job: Job) -> dict[str, Any]:
             batches = evaluation_loader(job.network, tested, np.arange(len(tested)))
             metrics = evaluate(model, batches, objective).metrics
             accuracies.setdefault(enrolment.name, []).append(metrics[f"{TARGET}/fused/accuracy"])
-    result = {"recipe": asdict(job.recipe), "network": job.network,
-              "held_out": list(job.held_out), "seed": job.seed, "accuracy": accuracies}  # fmt: skip
+    result = {**job.description(), "network": job.network, "seed": job.seed, "accuracy": accuracies}
     write_json(job.file, result)
     return result
 
@@ -204,7 +210,7 @@ def main() -> None:
     jobs = list(jobs_of(corpus, given.out / "corpus", given.out, recipe, seeds=given.seeds, repeats=3))
     chosen = given.networks.split(",")
     jobs = [job for job in jobs if job.network in chosen]
-    results = run_jobs(jobs, console, workers=given.workers, run=run)
+    results = run_jobs(jobs, console, workers=given.workers or os.cpu_count(), run=run)
     report(results, recipe, seeds=given.seeds, write=True)
 
 
@@ -262,8 +268,8 @@ def report(results: Sequence[dict[str, Any]], recipe: Recipe, *, seeds: int, wri
             "changed": CHANGED,
             "with_population": True,
             "protocol": "uses unlabelled clips of the speakers that are tested: not comparable with other tables. "
-            "Ten pairs of actors; the other eighteen train, all epochs, nothing is selected; all clips of the pair "
-            "are judged; clips to enrol are drawn three times (once where they are not shrunk) without a "
+            f"{pairs_spoken(result['held_out'] for result in results)}, all epochs, nothing is selected; all clips "
+            "of the pair are judged; clips to enrol are drawn three times (once where they are not shrunk) without a "
             "look at their classes, or are neutral ones. "
             "best/5 and best/all are the largest of the means of N0, N1 and N2, read off the reported folds: see the "
             "single figures.",

@@ -1,5 +1,6 @@
 """The command line of the audio-video emotion system: ``python -m examples.aver COMMAND``."""
 
+import os
 import sys
 from collections.abc import Collection
 from dataclasses import replace
@@ -14,7 +15,7 @@ from examples.aver.paper.commands import add_to
 from examples.aver.preparation.commands import add_commands
 from examples.aver.pretrain.commands import pretrain
 from examples.aver.recipe import Recipe
-from mrpnkit.errors import MrpnkitError
+from mrpnkit.errors import MrpnkitError, TrainingError
 
 if TYPE_CHECKING:
     from mrpnkit.train import Evaluation
@@ -27,6 +28,26 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
+ONLY_IN_SEVERAL = "system"
+"""The command that several processes of a launcher share; each of the others is one process."""
+
+
+@app.callback()
+def check_processes(context: typer.Context) -> None:
+    """Refuses to do in several processes what is one process's work: they would write the same files at once.
+
+    Raises:
+        TrainingError: a launcher started several processes of a command other than ``system``.
+    """
+    number, command = os.environ.get("WORLD_SIZE", "1"), context.invoked_subcommand
+    if command != ONLY_IN_SEVERAL and number.isdigit() and int(number) > 1:
+        raise TrainingError(
+            f"`{command}` is one process's work, and a launcher started {number} of it (WORLD_SIZE). Start it without "
+            f"torchrun or accelerate launch: python -m examples.aver {command}. The command for several processes is "
+            f"`{ONLY_IN_SEVERAL}`: torchrun --nproc-per-node N -m examples.aver {ONLY_IN_SEVERAL} --corpus FOLDER."
+        )
+
+
 app.add_typer(pretrain)
 console = Console(highlight=False)
 add_commands(app, console)
@@ -49,10 +70,11 @@ Seed = Annotated[int, typer.Option("--seed", help="Of weights, order and augment
 @app.command()
 def demo(
     data: Data = None,
-    out: Annotated[Path | None, typer.Option("--out", help="Default: runs/aver-demo, or runs/aver for --data.")] = None,
-    small: Annotated[
-        bool, typer.Option("--small", help="Fewer clips, folds and epochs: does everything work?")
-    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Default: runs/aver-demo, or runs/aver for --data; with -small added for --small."),
+    ] = None,
+    small: Annotated[bool, typer.Option("--small", help="One fold, two epochs: does everything work?")] = False,
 ) -> None:
     """The whole comparison: one modality alone against N0, N1 and N2, in one command.
 
@@ -65,7 +87,7 @@ def demo(
     """
     from examples.aver.demo import run_demo
 
-    run_demo(data, out or Path("runs") / ("aver" if data else "aver-demo"), console, small=small)
+    run_demo(data, out, console, small=small)
 
 
 @app.command()

@@ -51,15 +51,25 @@ def number_of_folds(corpus: Corpus) -> int:
     return max(3, len(np.unique(corpus.groups["actor"])) // 2)
 
 
-def run_demo(data: Path | None, out: Path, console: Console, *, small: bool) -> None:
-    """Prepares, compares, draws, and says what to do next."""
+def default_out(data: Path | None, *, small: bool) -> Path:
+    """Where the main job writes if it is not told: small and whole trainings, real and drawn data have folders apart.
+
+    >>> default_out(None, small=True).as_posix(), default_out(Path("ravdess"), small=False).as_posix()
+    ('runs/aver-demo-small', 'runs/aver')
+    """
+    return Path("runs") / (("aver" if data else "aver-demo") + ("-small" if small else ""))
+
+
+def run_demo(data: Path | None, out: Path | None, console: Console, *, small: bool) -> None:
+    """Prepares, compares, draws, and says what to do next; ``small`` takes one fold and two epochs."""
     from examples.aver.table import run_table
 
+    out = out or default_out(data, small=small)
     if data is None:
         console.print("No data set was given: faces and voices are made by code (the embedded default).")
     corpus, seconds = open_corpus(data, out, console, small=small)
     recipe = Recipe()
-    if data is None:
+    if data is None or small:
         recipe = replace(recipe, epochs=2 if small else 12)
     run_table(
         out / "corpus",
@@ -68,7 +78,7 @@ def run_demo(data: Path | None, out: Path, console: Console, *, small: bool) -> 
         console,
         title=str(corpus.about["source"]),
         folds=number_of_folds(corpus),
-        only_folds=None if data is not None else 1 if small else 3,
+        only_folds=1 if small else 3 if data is None else None,
         prepare_seconds=seconds,
     )
     if data is None:

@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from examples.aver.clips import POINTS
+from examples.aver.clips import POINTS, Landmarks
 from examples.aver.openface import fill_gaps
 from mrpnkit.errors import InputError
 
@@ -71,11 +71,8 @@ def align(points: NDArray[np.floating], *, scale: Literal["frame", "clip"] = "fr
     """
     if points.ndim != 3 or points.shape[1:] != (POINTS, 2) or not len(points):
         raise InputError(f"Landmarks have the shape {points.shape}; expected (T, {POINTS}, 2) with one frame or more.")
-    z = points[..., 0].astype(np.complex128) + 1j * points[..., 1]
-    with np.errstate(invalid="ignore"):
-        size = np.abs(z[:, RIGHT_EYE].mean(1) - z[:, LEFT_EYE].mean(1))
-        spread = np.abs(z - z.mean(1, keepdims=True)).max(1)
-        good = np.isfinite(z).all(1) & (size > 1e-3 * spread) & (spread > 0)
+    z = _complex(points)
+    good = _usable(z)
     if not good.any():
         raise InputError(f"None of the {len(points)} frames of landmarks is usable: not finite, or the eyes coincide.")
     if not good.all():
@@ -103,6 +100,50 @@ def align(points: NDArray[np.floating], *, scale: Literal["frame", "clip"] = "fr
     size_log = -np.log(np.abs(frame))
     head = np.stack([where.real, where.imag, size_log - np.median(size_log), turned], axis=1)
     return Aligned(np.stack([aligned.real, aligned.imag], axis=-1), head, tilt)
+
+
+def _complex(points: NDArray[np.floating]) -> NDArray[np.complex128]:
+    with np.errstate(invalid="ignore"):  # of points that are not finite
+        z: NDArray[np.complex128] = points[..., 0].astype(np.complex128) + 1j * points[..., 1]
+    return z
+
+
+def _usable(z: NDArray[np.complex128]) -> NDArray[np.bool_]:
+    """(T,): which frames of points (T, 68) are finite and show eyes apart."""
+    with np.errstate(invalid="ignore"):
+        size = np.abs(z[:, RIGHT_EYE].mean(1) - z[:, LEFT_EYE].mean(1))
+        spread = np.abs(z - z.mean(1, keepdims=True)).max(1)
+        usable: NDArray[np.bool_] = np.isfinite(z).all(1) & (size > 1e-3 * spread) & (spread > 0)
+    return usable
+
+
+def has_rate(fps: float, wanted: float) -> bool:
+    """Whether a rate is the wanted one, up to 0.1 %: trackers and players write 29.97 in several ways."""
+    return abs(fps - wanted) <= 1e-3 * wanted
+
+
+def at_rate(landmarks: Landmarks, fps: float) -> Landmarks:
+    """Points (T, 68, 2) at another rate: (T', 68, 2), T' = round(T · fps / own rate), at least 1.
+
+    They are interpolated linearly in time from the first frame on, and the last frame is held beyond it; frames that
+    :func:`align` could not use are filled in from their neighbours before. Landmarks of that rate (:func:`has_rate`),
+    or without a frame, are returned as they are.
+
+    Raises:
+        InputError: a rate that is not positive.
+    """
+    points, own = landmarks
+    if not len(points) or has_rate(own, fps):
+        return landmarks
+    if not own > 0:
+        raise InputError(f"Landmarks have {own} frames a second; expected more than 0.")
+    good = _usable(_complex(points))
+    filled = fill_gaps(points, good) if good.any() else points
+    places = np.minimum(np.arange(max(1, round(len(points) * fps / own))) * (own / fps), len(points) - 1)
+    before = places.astype(np.int64)
+    after = np.minimum(before + 1, len(points) - 1)
+    share = (places - before)[:, None, None]
+    return Landmarks((filled[before] * (1 - share) + filled[after] * share).astype(np.float32), fps)
 
 
 @dataclass(frozen=True, kw_only=True)

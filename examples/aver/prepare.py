@@ -18,7 +18,7 @@ from rich.progress import track
 from examples.aver.clips import EMOTIONS, Clip
 from examples.aver.features import AUDIO, VIDEO
 from examples.aver.files import file_print
-from examples.aver.landmarks import LandmarkFeatures
+from examples.aver.landmarks import LandmarkFeatures, at_rate, has_rate
 from examples.aver.recipe import TARGET
 from examples.aver.replacement import check_replaceable, replacing
 from examples.aver.speech import SpeechFeatures
@@ -28,7 +28,10 @@ from mrpnkit.errors import CorpusError
 
 @dataclass(frozen=True)
 class Features:
-    """How the two modalities are described: ``video`` from facial landmarks, ``audio`` from speech."""
+    """How the two modalities are described: ``video`` from facial landmarks, ``audio`` from speech.
+
+    Landmarks of movies with another rate than ``fps`` frames a second are interpolated to it before.
+    """
 
     video: LandmarkFeatures = field(default=VIDEO)
     audio: SpeechFeatures = field(default=AUDIO)
@@ -65,6 +68,7 @@ def prepare(clips: Sequence[Clip], folder: Path, features: Features, console: Co
                 "clips": [clip.id for clip in clips],
                 "features": asdict(features),
                 "content": content_print(clips),
+                **_interpolated(clips, features),
             }
         )
     )
@@ -98,6 +102,15 @@ def prepare(clips: Sequence[Clip], folder: Path, features: Features, console: Co
     return Corpus.open(folder)
 
 
+def _interpolated(clips: Sequence[Clip], features: Features) -> dict[str, float]:
+    """What a corpus of another rate says: the first face's frames a second. Earlier versions did not interpolate."""
+    first = next((clip for clip in clips if clip.read_landmarks is not None), None)
+    landmarks = None if first is None else first.landmarks()
+    if landmarks is None or not len(landmarks.points) or has_rate(landmarks.fps, features.fps):
+        return {}
+    return {"interpolated_from_fps": landmarks.fps}
+
+
 def content_print(clips: Sequence[Clip]) -> str:
     """A digest of whose the clips are, what they show, and the files that they are read from.
 
@@ -120,7 +133,7 @@ def _attributes(clip: Clip) -> dict[str, Any]:
 
 
 def _describe(clip: Clip, features: Features) -> _Steps:
-    landmarks = clip.landmarks()
+    landmarks = at_rate(clip.landmarks(), features.fps)
     return _Steps(features.video(landmarks.points, landmarks.fps), features.audio(clip.speech()))
 
 

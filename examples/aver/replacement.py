@@ -2,7 +2,8 @@
 
 Preparation takes minutes or hours, so what it made is not lost by a forgotten option or a kill. A new corpus is written
 beside the old one; then the two change places. A kill in between leaves at least one of them whole, and the next
-preparation ends what was begun.
+preparation ends what was begun. Where two processes prepare one folder, the places change under a lock, and a folder
+that did not exist before is the first one's (:class:`mrpnkit.data.CorpusWriter`).
 """
 
 import shutil
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mrpnkit.data import Corpus
+from mrpnkit.data.partial import alone_in
 from mrpnkit.errors import CorpusError
 
 KINDS = {
@@ -31,10 +33,13 @@ def check_replaceable(folder: Path, about: Mapping[str, Any]) -> Corpus | None:
     Raises:
         CorpusError: the folder holds another data set, another kind of corpus, or something that is no corpus.
     """
-    _end_replacement(folder)
-    if not folder.exists():
+    if not folder.parent.is_dir():
         return None
-    corpus = Corpus.open(folder)
+    with alone_in(folder.parent):
+        _end_replacement(folder)
+        if not folder.exists():
+            return None
+        corpus = Corpus.open(folder)
     same = same_data_set(str(corpus.about.get("source", "")), str(about.get("source", "")))
     if not same or _kind(corpus.about) != _kind(about):
         raise CorpusError(
@@ -56,7 +61,8 @@ def replacing(folder: Path) -> Iterator[Path]:
         yield folder
         return
     yield _fresh(folder)
-    _end_replacement(folder)
+    with alone_in(folder.parent):
+        _end_replacement(folder)
 
 
 def _end_replacement(folder: Path) -> None:

@@ -54,6 +54,18 @@ class Trainable(Protocol):
 J = TypeVar("J", bound=Trainable)
 
 
+def default_workers() -> int:
+    """Trainings at once where nothing is said: one on each GPU, or one on each core where there is none."""
+    return torch.accelerator.device_count() or os.cpu_count() or 1
+
+
+def devices() -> list[str]:
+    """The CUDA devices that processes take in turn, as ``CUDA_VISIBLE_DEVICES`` names them; none where there is one."""
+    count, named = torch.cuda.device_count(), os.environ.get("CUDA_VISIBLE_DEVICES")
+    names = [name.strip() for name in named.split(",")][:count] if named else [str(place) for place in range(count)]
+    return names if len(names) > 1 else []
+
+
 def run_jobs(
     jobs: Sequence[J],
     console: Console,
@@ -62,14 +74,14 @@ def run_jobs(
     threads: int = 1,
     run: Callable[[J], dict[str, Any]] = run_job,  # type: ignore[assignment]
 ) -> list[dict[str, Any]]:
-    """Runs what is not done yet, as many trainings at once as there are cores; results in job order.
+    """Runs what is not done yet, several trainings at once; results in job order. Several GPUs are taken in turn.
 
     An error in one training stops the rest and is raised; what is finished stays and is skipped next time.
 
     Args:
         jobs: what is run.
         console: where progress is shown.
-        workers: trainings at once; by default as many as there are cores.
+        workers: trainings at once; by default :func:`default_workers`.
         threads: of each training.
         run: runs one job, in a process of its own; by default :func:`examples.aver.job.run_job`.
     """
@@ -77,13 +89,12 @@ def run_jobs(
     waiting = [place for place, result in enumerate(results) if result is None]
     if len(waiting) < len(jobs):
         console.print(f"{len(jobs) - len(waiting)} of {len(jobs)} trainings are done already.")
-    workers = max(1, min(workers or os.cpu_count() or 1, len(waiting)))
-    started = time.perf_counter()
+    workers = max(1, min(workers or default_workers(), len(waiting)))
+    started, context = time.perf_counter(), get_context("spawn")
+    begin = (threads, context.Value("i", 0), devices())
     with (
         _bar(console, waiting) as (bar, task),
-        ProcessPoolExecutor(
-            workers, mp_context=get_context("spawn"), initializer=_threads, initargs=(threads,)
-        ) as pool,
+        ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=begin) as pool,
     ):
         futures = {pool.submit(run, jobs[place]): place for place in waiting}
         try:
@@ -114,7 +125,7 @@ def run_table(
 ) -> Comparison:
     """Trains what is missing, prints the table and the differences, draws the figures, writes the result file."""
     jobs = all_jobs(corpus, out, recipe, folds=folds, only_folds=only_folds, seeds=seeds)
-    workers = workers or os.cpu_count() or 1
+    workers = workers or default_workers()
     results = run_jobs(jobs, console, workers=workers)
     comparison = Comparison.of(results)
     console.print(comparison.table(title))
@@ -172,5 +183,11 @@ def _bar(console: Console, waiting: Sequence[int]) -> Iterator[tuple[Progress, T
         yield bar, bar.add_task("", total=len(waiting))
 
 
-def _threads(number: int) -> None:
-    torch.set_num_threads(number)
+def _begin(threads: int, turn: Any, given: Sequence[str]) -> None:
+    """In a new process, before it knows of any GPU: its threads, and whose turn it is where there are several."""
+    with turn.get_lock():
+        number = turn.value
+        turn.value += 1
+    if given:
+        os.environ["CUDA_VISIBLE_DEVICES"] = given[number % len(given)]
+    torch.set_num_threads(threads)

@@ -1,7 +1,6 @@
 """Writing a corpus folder sample by sample, in memory that does not grow, whole or not at all."""
 
 import json
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from mrpnkit.data.arrays import FORMAT, check_classes, storable
 from mrpnkit.data.labels import MISSING, TargetValue, coded
+from mrpnkit.data.partial import Partial
 from mrpnkit.data.table import LABELS, label_column, write_table
 from mrpnkit.errors import CorpusError, InputError
 
@@ -28,7 +28,10 @@ class _Growing(NamedTuple):
 class CorpusWriter:
     """Context manager that writes a corpus folder; what is left after an error or a kill is never a corpus.
 
-    Samples go to ``FOLDER.partial`` and the folder is renamed when the block ends without an error.
+    Samples go to a folder of this writer's own beside it, ``FOLDER.TOKEN.partial``, which is renamed when the block
+    ends without an error. What a killed writer left there is removed by the next one (not on Windows, which has no
+    locks that tell). Two processes that write one corpus do not meet: the first to end gives it its name, the other is
+    refused.
 
     Args:
         folder: the corpus to make; must not exist.
@@ -39,7 +42,8 @@ class CorpusWriter:
         about: where the corpus comes from and how it was made, as plain data that JSON can hold.
 
     Raises:
-        CorpusError: the folder exists, nothing was added, or the classes of a target are not distinct names.
+        CorpusError: the folder exists, or another process made it before the block ended; nothing was added; the
+            classes of a target are not distinct names.
     """
 
     def __init__(
@@ -59,7 +63,6 @@ class CorpusWriter:
         check_classes({**self.classes, **self.labels})
         if self.folder.exists():
             raise CorpusError(f"{self.folder} exists already; remove it or choose another folder.")
-        self._partial = self.folder.with_name(self.folder.name + ".partial")
         self._modalities: dict[str, _Growing] = {}
         self._rows: list[tuple[str, ...]] = []
         self._ids: set[str] = set()
@@ -67,8 +70,7 @@ class CorpusWriter:
         self._columns: tuple[list[str], list[str]] = ([], [])
 
     def __enter__(self) -> "CorpusWriter":
-        shutil.rmtree(self._partial, ignore_errors=True)
-        self._partial.mkdir(parents=True)
+        self._partial = Partial(self.folder)
         return self
 
     def add(
@@ -121,7 +123,7 @@ class CorpusWriter:
         finally:
             for growing in self._modalities.values():
                 growing.file.close()
-            shutil.rmtree(self._partial, ignore_errors=True)
+            self._partial.close()
 
     def _begin(self, header: tuple[str, ...], arrays: Mapping[str, NDArray[Any]]) -> None:
         if len(set(header)) != len(header):
@@ -130,7 +132,7 @@ class CorpusWriter:
             )
         self._header = header
         for name, array in arrays.items():
-            file = (self._partial / f"{name}.steps.npy").open("wb")
+            file = (self._partial.path / f"{name}.steps.npy").open("wb")
             self._modalities[name] = _Growing(file, array.dtype, array.shape[1:], [])
             _write_header(file, array.dtype, (0, *array.shape[1:]))
 
@@ -169,8 +171,8 @@ class CorpusWriter:
         for name, growing in self._modalities.items():
             growing.file.seek(0)
             _write_header(growing.file, growing.dtype, (sum(growing.lengths), *growing.shape))
-            np.save(self._partial / f"{name}.lengths.npy", np.array(growing.lengths, dtype=np.int64))
-        write_table(self._partial / "samples.csv", self._header, self._rows)
+            np.save(self._partial.path / f"{name}.lengths.npy", np.array(growing.lengths, dtype=np.int64))
+        write_table(self._partial.path / "samples.csv", self._header, self._rows)
         about = {
             "format": FORMAT,
             "modalities": {
@@ -184,10 +186,10 @@ class CorpusWriter:
             "groups": self._columns[1],
             "about": self.about,
         }
-        (self._partial / "corpus.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+        (self._partial.path / "corpus.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
         for growing in self._modalities.values():
             growing.file.close()
-        self._partial.rename(self.folder)
+        self._partial.name()
 
 
 def _write_header(file: BinaryIO, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:

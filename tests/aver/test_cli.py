@@ -3,6 +3,7 @@
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -41,6 +42,28 @@ def test_without_a_command_the_help_is_shown(
     run(monkeypatch)
     shown = capsys.readouterr()
     assert all(command in shown.out + shown.err for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", ["train", "prepare", "table", "prepare-movies", "pretrain"])
+def test_one_process_s_work_is_not_done_by_several(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert run(monkeypatch, command, *(["fer2013"] if command == "pretrain" else [])) == 2
+    told = capsys.readouterr().err
+    assert f"`{command}` is one process's work, and a launcher started 2 of it" in told
+    assert f"python -m examples.aver {command}. The command for several processes is `system`: torchrun" in told
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("command", "number"), [("system", "2"), ("train", "1"), ("train", "")])
+def test_several_processes_of_system_and_one_of_the_others_are_let_in(
+    command: str, number: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", number)
+    assert run(monkeypatch, command, "--help") == 0
+    assert "Example" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -188,3 +211,34 @@ def test_wrong_arguments(
     shown = capsys.readouterr()
     assert text in shown.err
     assert "Traceback" not in shown.err
+
+
+@pytest.mark.parametrize("data", [None, Path("given")])
+def test_the_small_demo_has_one_fold_two_epochs_and_a_folder_of_its_own(
+    data: Path | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import numpy as np
+
+    from examples.aver import demo
+    from examples.aver.recipe import Recipe
+    from mrpnkit.data import Corpus
+
+    seen: list[Any] = []
+
+    def table(corpus: Path, out: Path, recipe: Recipe, console: object, **settings: Any) -> None:
+        seen.append((corpus, out, recipe.epochs, settings["only_folds"]))
+
+    opened = Corpus.from_arrays({"video": [np.zeros((1, 2))] * 6}, {"emotion": ["a", "b"] * 3},
+                                groups={"actor": list("112233")})  # fmt: skip
+    opened.about = {"source": "some"}
+    monkeypatch.setattr(demo, "open_corpus", lambda *given, **settings: (opened, 0.0))
+    monkeypatch.setattr(demo, "_draw_clips", lambda folder: folder)
+    monkeypatch.setattr("examples.aver.table.run_table", table)
+    for small in (["--small"], []):
+        shown = CliRunner().invoke(app, ["demo", *small, *(["--data", str(data)] if data else [])])
+        assert shown.exit_code == 0, shown.output
+    name = "runs/aver" if data else "runs/aver-demo"
+    assert seen == [
+        (Path(f"{name}-small/corpus"), Path(f"{name}-small"), 2, 1),
+        (Path(f"{name}/corpus"), Path(name), *((Recipe().epochs, None) if data else (12, 3))),
+    ]

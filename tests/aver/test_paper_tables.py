@@ -216,3 +216,48 @@ def test_movies_are_prepared_before_a_numbered_table(tmp_path: Path) -> None:
     shown = CliRunner().invoke(app, ["table", "1", "--data", str(tmp_path)])
     assert isinstance(shown.exception, InputError)
     assert "then give --corpus" in str(shown.exception)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["--protocol", "paper"], "--protocol is an option of the paper's tables, on pixels and sound; `table` without "
+         "a number compares networks on landmarks + speech, and does not know it. Name a table, such as `table 2`, "
+         "or leave it out."),
+        (["--estimate", "--corpus", "c", "--options", "WO", "--spectrogram-hop", "80", "--frozen"],
+         "--corpus, --estimate, --options, --spectrogram-hop, --frozen are options of the paper's tables"),
+        (["--small"], "or leave it out; the comparison's own short run is `demo --small`."),
+    ],
+)  # fmt: skip
+def test_options_of_the_papers_tables_need_a_number(
+    arguments: list[str], text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(commands, "_compare", lambda *given: pytest.fail("it would train everything"))
+    shown = CliRunner().invoke(app, ["table", *arguments])
+    assert isinstance(shown.exception, InputError), shown.output
+    assert text in str(shown.exception)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_options_of_the_comparison_need_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Any] = []
+    monkeypatch.setattr(commands, "_compare", lambda console, *given: seen.extend(given))
+    arguments = ["--data", "d", "--folds", "5", "--only-folds", "2", "--seeds", "3", "--workers", "4", "--epochs", "6",
+                 "--result", "r", "--protocol", "honest"]  # fmt: skip
+    shown = CliRunner().invoke(app, ["table", *arguments])
+    assert shown.exit_code == 0, shown.output
+    assert seen == [Path("d"), Path("runs/aver"), 5, 2, 3, 4, 6, Path("r")]
+
+
+def test_small_trainings_have_a_folder_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was trained small and what is trained whole would else refuse each other's folders."""
+    seen: list[Path] = []
+    monkeypatch.setattr(commands, "corpus_folder", lambda given, out, *rest, **small: out)
+    monkeypatch.setattr(making, "make_table", lambda number, folder, out, *rest, **settings: seen.append(out))
+    for arguments in (["2", "--small"], ["2"], ["2", "--small", "--out", "x"]):
+        shown = CliRunner().invoke(app, ["table", *arguments])
+        assert shown.exit_code == 0, shown.output
+    assert seen == [Path("runs/aver-pixels-small"), Path("runs/aver-pixels"), Path("x")]
+    shown = CliRunner().invoke(app, ["system", "--small", "--estimate"])
+    assert "runs/aver-pixels-small is no corpus" in str(shown.exception)

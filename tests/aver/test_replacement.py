@@ -1,8 +1,10 @@
 """What was prepared gives way only to its own data set and kind, and is whole at every moment."""
 
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from io import StringIO
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,7 @@ from examples.aver.replacement import check_replaceable, replacing
 from examples.aver.synthetic import SyntheticCorpus
 from examples.aver.versions import Versions, make_versions
 from mrpnkit.data import Corpus
+from mrpnkit.data.partial import alone_in
 from mrpnkit.errors import CorpusError, MrpnkitError
 
 FRAMES = {"source": "A movies, intended emotions", "settings": {"rate": 25}}
@@ -120,6 +123,22 @@ def test_a_kill_while_they_change_places_loses_neither(
     assert whole == {1.0, 2.0}
     found = check_replaceable(folder, FRAMES)
     assert found is not None
+    assert value_of(folder) == 2.0
+    assert [path.name for path in tmp_path.iterdir()] == ["corpus"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no locks on folders")
+def test_two_that_change_places_do_it_one_after_the_other(tmp_path: Path) -> None:
+    folder = made(tmp_path / "corpus", 1.0)
+    other = Thread(target=replace_by, args=(folder, 2.0))
+    with replacing(folder) as place:
+        made(place, 3.0)
+        with alone_in(tmp_path):
+            other.start()
+            other.join(0.5)
+            assert other.is_alive()
+            assert (value_of(folder), value_of(place)) == (1.0, 3.0)
+        other.join()
     assert value_of(folder) == 2.0
     assert [path.name for path in tmp_path.iterdir()] == ["corpus"]
 

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 
-from examples.aver.paper.flags import PANEL, Flags, chosen, with_flags
+from examples.aver.paper.flags import PANEL, Flags, changed, chosen, refuse_pixels, with_flags
 
 DRAWN = "runs/aver-pixels"
 
@@ -33,6 +33,16 @@ Small = Annotated[
     bool, typer.Option("--small", help="A tiny network, one fold, two epochs: does everything work?",
                        rich_help_panel=PANEL),
 ]  # fmt: skip
+Out = Annotated[
+    Path | None,
+    typer.Option("--out", help=f"Folder of the runs; default: {DRAWN}, or {DRAWN}-small for --small.",
+                 show_default=False),
+]  # fmt: skip
+
+
+def default_out(*, small: bool) -> Path:
+    """Where runs lie if it is not said: small networks are others, so they have a folder of their own."""
+    return Path(f"{DRAWN}-small" if small else DRAWN)
 
 
 def corpus_folder(given: Path | None, out: Path, console: Console, *, small: bool = False) -> Path:
@@ -64,14 +74,20 @@ def table(
         ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", help=f"Folder of the runs; default: runs/aver, with a number {DRAWN}.")
+        Path | None,
+        typer.Option(
+            "--out",
+            help=f"Folder of the runs; default: runs/aver, with a number {DRAWN}, or {DRAWN}-small for --small.",
+        ),
     ] = None,
     folds: Annotated[
         int | None, typer.Option("--folds", min=3, help="Number of folds; default: pairs of actors.")
     ] = None,
     only_folds: Annotated[int | None, typer.Option("--only-folds", min=1, help="Only the first so many folds.")] = None,
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="How many seeds, from 0; folds are their means.")] = 1,
-    workers: Annotated[int | None, typer.Option("--workers", min=1, help="Trainings at once; default: cores.")] = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=1, help="Trainings at once; default: one a GPU, or a core.")
+    ] = None,
     epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Default: the recipe's.")] = None,
     result: Annotated[Path | None, typer.Option("--result", help="Also write a result file (JSON).")] = None,
     corpus: CorpusFolder = None,
@@ -84,7 +100,7 @@ def table(
     """AM, VM, N0, N1 and N2 over all folds; with a number, that table of the paper from pixels and sound.
 
     Finished trainings are skipped, so it can be stopped and started again. With a number, the time that it takes is
-    measured and told first, and the paper's own figures stand beside ours.
+    measured and told first, and the paper's own figures stand beside ours. Options of the paper's system need a number.
 
     Examples:
         python -m examples.aver table --data /path/to/ravdess --out runs/ravdess
@@ -93,6 +109,10 @@ def table(
     """
     console = Console(highlight=False)
     if number is None:
+        refuse_pixels(
+            [name for name, given in {"--corpus": corpus is not None, "--protocol": protocol != "honest",
+                                      "--estimate": estimate, "--small": small}.items() if given] + changed(flags)
+        )  # fmt: skip
         _compare(console, data, out or Path("runs/aver"), folds, only_folds, seeds, workers, epochs, result)
         return
     from examples.aver.paper.making import make_table
@@ -103,7 +123,7 @@ def table(
             f"table {number} reads a corpus of face crops and sound: run prepare-movies, then give --corpus."
         )
     parts = chosen(flags=flags, epochs=epochs, small=small)
-    out = out or Path(DRAWN)
+    out = out or default_out(small=small)
     folder = corpus_folder(corpus, out, console, small=small)
     make_table(
         number, folder, out, console, protocol=protocol, options=parts[0], system=parts[1], schedule=parts[2],
@@ -142,7 +162,7 @@ def system(
         Literal["am", "vm", "n0", "n1", "n2"], typer.Option("--network", help="AM, VM, N0 (JM), N1, N2.")
     ] = "n2",
     corpus: CorpusFolder = None,
-    out: Annotated[Path, typer.Option("--out", help="Folder of the runs.")] = Path(DRAWN),
+    out: Out = None,
     fold: Annotated[int, typer.Option("--fold", min=1, help="Which fold's actors are tested, from 1.")] = 1,
     folds: Annotated[int | None, typer.Option("--folds", min=3, help="Number of folds.")] = None,
     seed: Annotated[int, typer.Option("--seed", help="Of weights, order and augmentation.")] = 0,
@@ -172,6 +192,7 @@ def system(
     from mrpnkit.runs import is_first_process
 
     console = Console(highlight=False, quiet=not is_first_process())
+    out = out or default_out(small=small)
     parts = chosen(flags=flags, epochs=epochs, small=small)
     with PartialState(cpu=on_cpu()).main_process_first():
         folder = corpus_folder(corpus, out, console, small=small)

@@ -2,9 +2,11 @@
 
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from itertools import islice
-from typing import NamedTuple
+from multiprocessing import get_context
+from typing import NamedTuple, ParamSpec, TypeVar
 
 import numpy as np
 import torch
@@ -17,6 +19,22 @@ from mrpnkit.train import evaluate
 
 STEPS = 2
 """Measured after one step that warms up."""
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def apart(function: Callable[P, R], *arguments: P.args, **settings: P.kwargs) -> R:
+    """What a function returns, called in a process that then ends where there is a GPU: its memory is free again.
+
+    The process that waits for trainings would else keep what it measured with, which they need. On a CPU the function
+    is simply called.
+    """
+    if not torch.accelerator.is_available():
+        return function(*arguments, **settings)
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(function, *arguments, **settings).result()
 
 
 class Estimate(NamedTuple):

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from examples.aver.paper.options import Options, Scale, Schedule, System, Weights
+from mrpnkit.errors import InputError
 from mrpnkit.extractors import suited_precision
 
 PANEL = "The paper's system on pixels and sound"
@@ -78,6 +79,34 @@ class Flags:
     readers: Annotated[
         int, typer.Option("--readers", min=0, help="Processes that read clips ahead.", rich_help_panel=PANEL)
     ] = 0
+
+
+def changed(flags: Flags) -> list[str]:
+    """Options that are not as they are by default, as they are typed.
+
+    >>> changed(Flags(options="VA+WO", batch_size=8))
+    ['--options', '--batch-size']
+    """
+    return [
+        f"--{field.name.replace('_', '-')}" for field in fields(Flags) if getattr(flags, field.name) != field.default
+    ]
+
+
+def refuse_pixels(options: list[str]) -> None:
+    """Refuses options that the comparison on landmarks + speech, `table` without a number, would not heed.
+
+    Raises:
+        InputError: there are some.
+    """
+    if options:
+        many = len(options) > 1
+        raise InputError(
+            f"{', '.join(options)} {'are options' if many else 'is an option'} of the paper's tables, on pixels and "
+            "sound; `table` without a number compares networks on landmarks + speech, and does not know "
+            f"{'them' if many else 'it'}. Name a table, such as `table 2`, or leave "
+            f"{'them' if many else 'it'} out"
+            + ("; the comparison's own short run is `demo --small`." if "--small" in options else ".")
+        )
 
 
 def with_flags(command: Callable[..., None]) -> Callable[..., None]:

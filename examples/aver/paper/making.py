@@ -6,19 +6,18 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
 from rich.console import Console
 from rich.table import Table
 
 from examples.aver.demo import number_of_folds
 from examples.aver.paper.cache import place_of
-from examples.aver.paper.estimate import keeping_seconds, spoken, total
+from examples.aver.paper.estimate import apart, keeping_seconds, spoken, total
 from examples.aver.paper.job import PaperJob, run_paper_job
 from examples.aver.paper.options import PROTOCOLS, Options, Protocol, Schedule, System
 from examples.aver.paper.system import Shape
 from examples.aver.paper.tables import FOLDS, Made, data_set_of, jobs_of, table_spec
 from examples.aver.recipe import TARGET
-from examples.aver.table import run_jobs
+from examples.aver.table import default_workers, run_jobs
 from mrpnkit.data import Corpus
 from mrpnkit.report import print_figures, write_json, write_result
 
@@ -62,7 +61,7 @@ def make_table(
         folds: how many; by default the paper's number.
         only_folds: only the first so many of them.
         seeds: each fold is the mean over these.
-        workers: trainings at once; by default the cores of a CPU, or one on a GPU.
+        workers: trainings at once; by default one on each GPU, or on each core of a CPU.
         result: also write a result file.
         estimate_only: stop after the estimate; None is returned.
     """
@@ -77,7 +76,7 @@ def make_table(
         system=system, schedule=schedule,
     )  # fmt: skip
     jobs = list(dict.fromkeys(job for _, job in planned))  # rows may share a run
-    parallel = workers or (1 if torch.cuda.is_available() else os.cpu_count() or 1)
+    parallel = workers or default_workers()
     _say_estimate([job for job in jobs if job.done() is None], parallel, console)
     if estimate_only:
         return None
@@ -124,18 +123,23 @@ def _say_estimate(jobs: Sequence[PaperJob], workers: int, console: Console) -> N
         kept = {place_of(job.out, job.system, job.options, job.modalities, job.corpus).folder: job for job in jobs}
         missing = {folder: job for folder, job in kept.items() if not (folder / "corpus.json").is_file()}
         if missing:
-            seconds = sum(keeping_seconds(job) for job in missing.values())
+            seconds = sum(apart(keeping_seconds, job) for job in missing.values())
             console.print(f"Computing the frozen CNNs' features, once: about {spoken(seconds)}.", soft_wrap=True)
             for job in missing.values():
-                job.read_corpus()
+                apart(_keep, job)
     console.print(f"{len(jobs)} trainings to do; measuring a few steps …", soft_wrap=True)
-    seconds, measured = total(jobs, workers=workers)
+    seconds, measured = apart(total, jobs, workers=workers)
     for kind, estimate in measured.items():
         console.print(
             f"  {kind}: {estimate.step_seconds:.2f} s a step, at most {spoken(estimate.run_seconds)} a training",
             soft_wrap=True,
         )
     console.print(f"At most {spoken(seconds)} in all, {workers} at once (early stopping shortens it).", soft_wrap=True)
+
+
+def _keep(job: PaperJob) -> None:
+    """Computes the features of a job's frozen CNNs; they are left on the disk, and not sent back."""
+    job.read_corpus()
 
 
 def print_heads(result: dict[str, Any], console: Console, title: str) -> None:

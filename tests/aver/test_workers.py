@@ -1,0 +1,137 @@
+"""How many trainings run at once, on which GPU, and that nothing is kept on a GPU that they need."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from rich.console import Console
+
+pytest.importorskip("timm", reason="needs timm: pip install 'mrpnkit[av]'")
+
+from examples.aver import table
+from examples.aver.paper import estimate, making
+from examples.aver.paper.estimate import apart
+from examples.aver.paper.job import PaperJob
+from examples.aver.paper.making import make_table
+from examples.aver.paper.options import Weights
+from examples.aver.recipe import Recipe
+from examples.aver.table import default_workers, devices, run_jobs, run_table
+from tests.aver.paper_corpora import SCHEDULE, SYSTEM, noise
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A training that tells where it ran."""
+
+    network: str = "n2"
+    fold: int = 0
+
+    def done(self) -> None:
+        return None
+
+
+def told(job: Turn) -> dict[str, Any]:
+    return {
+        "device": os.environ.get("CUDA_VISIBLE_DEVICES"),
+        "process": os.getpid(),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def gpus(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    monkeypatch.setattr(torch.accelerator, "device_count", lambda: count)
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: count > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+
+
+@pytest.mark.parametrize(("count", "expected"), [(0, 12), (1, 1), (4, 4)])
+def test_one_training_a_gpu_or_a_core(count: int, expected: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    gpus(monkeypatch, count)
+    monkeypatch.setattr(os, "cpu_count", lambda: 12)
+    assert default_workers() == expected
+
+
+@pytest.mark.parametrize(("given", "expected"), [(None, 1), (3, 3)])
+def test_the_tables_take_that_number_unless_they_are_given_one(
+    given: int | None, expected: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gpus(monkeypatch, 1)
+    seen: list[int] = []
+
+    def noted(jobs: list[Any], console: Console, *, workers: int, **settings: Any) -> None:
+        seen.append(workers)
+        raise InterruptedError
+
+    monkeypatch.setattr(table, "run_jobs", noted)
+    monkeypatch.setattr(making, "run_jobs", noted)
+    monkeypatch.setattr(making, "_say_estimate", lambda jobs, workers, console: seen.append(workers))
+    with pytest.raises(InterruptedError):
+        run_table(Path("c"), tmp_path, Recipe(), Console(quiet=True), title="t", folds=3, workers=given)
+    corpus = noise(tmp_path / "corpus", dataset="ravdess")
+    with pytest.raises(InterruptedError):
+        make_table(2, corpus, tmp_path, Console(quiet=True), system=SYSTEM, schedule=SCHEDULE, folds=3, workers=given)
+    assert seen == [expected] * 3
+
+
+@pytest.mark.parametrize(
+    ("visible", "count", "expected"),
+    [(None, 0, []), (None, 1, []), (None, 3, ["0", "1", "2"]), ("5, 2", 2, ["5", "2"]), ("7", 1, []), ("", 0, [])],
+)
+def test_gpus_as_the_process_was_given_them(
+    visible: str | None, count: int, expected: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gpus(monkeypatch, count)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert devices() == expected
+
+
+def test_processes_take_gpus_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    gpus(monkeypatch, 2)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,2")
+    found = run_jobs([Turn()], Console(quiet=True), threads=1, run=told)
+    assert found[0]["device"] == "5"
+    assert found[0]["threads"] == 1
+    turn = type("Value", (), {"value": 1, "get_lock": lambda self: open(os.devnull)})()  # noqa: SIM115
+    table._begin(torch.get_num_threads(), turn, ["5", "2"])
+    assert (os.environ["CUDA_VISIBLE_DEVICES"], turn.value) == ("2", 2)
+
+
+@pytest.mark.parametrize("there_is_one", [False, True])
+def test_what_uses_a_gpu_before_the_trainings_is_a_process_that_ends(
+    there_is_one: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gpus(monkeypatch, int(there_is_one))
+    process = apart(os.getpid)
+    assert (process != os.getpid()) is there_is_one
+    if there_is_one:
+        with pytest.raises(ProcessLookupError):
+            os.kill(process, 0)
+    with pytest.raises(ZeroDivisionError):
+        apart(divmod, 1, 0)
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_a_table_measures_and_keeps_features_apart(
+    frozen: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called: list[str] = []
+
+    def noted(function: Callable[..., Any], *arguments: Any, **settings: Any) -> Any:
+        called.append(function.__name__)
+        return {"keeping_seconds": 1.0, "total": (1.0, {})}.get(function.__name__)
+
+    monkeypatch.setattr(making, "apart", noted)
+    monkeypatch.setattr(estimate, "measure", lambda job: pytest.fail("measured in the process that waits"))
+    monkeypatch.setattr(PaperJob, "read_corpus", lambda job: pytest.fail("computed in the process that waits"))
+    weights = tmp_path / "weights"
+    weights.write_bytes(b"some")
+    system = replace(SYSTEM, frozen=frozen, weights=Weights(str(weights), str(weights)))
+    make_table(2, noise(tmp_path / "corpus", dataset="ravdess"), tmp_path, Console(quiet=True), system=system,
+               schedule=SCHEDULE, folds=3, only_folds=1, estimate_only=True)  # fmt: skip
+    assert called == [*(("keeping_seconds", "_keep") if frozen else ()), "total"]
