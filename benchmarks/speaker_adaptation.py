@@ -4,9 +4,10 @@ Claim: with statistics of a speaker from all of his or her unlabelled clips, a f
 statistics from five clips, 0.87. This protocol uses unlabelled clips of the person who is tested, so that its figures
 stand in a table of their own and are not compared with those of networks that meet a person for the first time.
 
-For each pair of actors every network is trained on all others, all epochs, nothing selected. Features of the training actors are normalised with all of their clips; those of the test actors with 1, 2, 5, 10, 20 or all of
-theirs, drawn at random or neutral ones only, shrunk towards the population or not. All clips of
-the test actors are judged, the enrolled ones too, so that every point of the curve is of the same clips.
+For each pair of actors every network is trained on all others, all epochs, nothing selected. Features of the training
+actors are normalised with all of their clips; those of the test actors with 1, 2, 5, 10, 20 or all of theirs, drawn at
+random or neutral ones only, shrunk towards the population or not. All clips of the test actors are judged, the enrolled
+ones too, so that every point of the curve is of the same clips.
 
     python -m benchmarks.speaker_adaptation [--data FOLDER] [--out FOLDER] [--small]
 """
