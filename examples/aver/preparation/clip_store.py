@@ -40,10 +40,10 @@ class ClipStore:
         return self.folder / f"{clip}.npz"
 
     def write(self, clip: str, origin: str, movie: PreparedMovie, row: Mapping[str, Any]) -> None:
-        """Writes a clip's file; a kill leaves a ``.partial`` that the next run writes over."""
+        """Writes a clip's file; a kill leaves a ``.partial``, which goes with the folder when the corpus is whole."""
         self.folder.mkdir(parents=True, exist_ok=True)
         record = json.dumps({"origin": origin, "row": dict(row)})
-        partial = self.path(clip).with_suffix(".partial")
+        partial = self.folder / f"{clip}.{os.getpid()}.partial"  # of this process: another may write the same clip
         with partial.open("wb") as file:
             np.savez(file, video=movie.video, audio=movie.audio, record=np.array(record))
             file.flush()
