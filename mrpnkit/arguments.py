@@ -10,7 +10,7 @@ from mrpnkit.sequences import Sequences
 
 
 def checked_steps(part: nn.Module, inputs: Sequences, width: int) -> Tensor:
-    """The steps (S, width) of ``inputs``; integers become float32, and floats the type of the part's weights.
+    """The steps (S, width) of ``inputs``; integers become float32, other floats the type of the part's weights.
 
     A part without weights leaves floats as they are, and so is what autocast computed in its own type.
 
@@ -31,6 +31,8 @@ def checked_steps(part: nn.Module, inputs: Sequences, width: int) -> Tensor:
                 else "Choose an extractor that reads such steps, or flatten them to vectors in the data."
             )
         )
+    if steps.dtype == torch.float32:  # as corpora give them; asking for weights costs what a layer does
+        return steps
     if not steps.is_floating_point():
         return steps.float()
     kind = steps.device.type

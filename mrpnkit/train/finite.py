@@ -1,5 +1,6 @@
 """Losses and gradients that are not finite: told before they reach a weight."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -15,7 +16,7 @@ NAMED = 3
 
 def check_loss(loss: Loss, batch: Batch, step: int, epoch: int) -> None:
     """Raises TrainingError unless the whole loss of a step is finite; steps and epochs are counted from 1."""
-    if torch.isfinite(loss.total):
+    if math.isfinite(loss.total.item()):
         return
     terms = [f"{name} = {float(value.detach())}" for name, value in loss.terms.items() if not torch.isfinite(value)]
     raise TrainingError(

@@ -7,6 +7,9 @@ from torch import Tensor
 from mrpnkit.balancing.floats import exact
 from mrpnkit.objective import Loss
 
+WAITING = 64
+"""Steps whose terms are gathered before they are added up: a step then costs one small operation."""
+
 
 class TermMeans:
     """Adds up the terms of an epoch's steps, each as often as samples count in it.
@@ -16,23 +19,42 @@ class TermMeans:
 
     Attributes:
         names: of the terms, ``target/head``, in their order.
-        sums: (2, terms), of losses and of samples, in this process; None before the first step.
     """
 
     def __init__(self) -> None:
         self.names: list[str] = []
-        self.sums: Tensor | None = None
+        self._sums: Tensor | None = None
+        self._waiting: list[Tensor] = []
 
     def add(self, loss: Loss) -> None:
         """Counts a step in."""
         self.names = list(loss.terms)
-        losses, counts = (torch.stack(list(part.values())).detach() for part in (loss.terms, loss.counts))
-        losses = losses.to(exact(losses.device))
-        step = torch.stack([losses * counts, counts.to(losses)])
-        self.sums = step if self.sums is None else self.sums.add_(step)
+        self._waiting.append(torch.stack([*loss.terms.values(), *loss.counts.values()]).detach())
+        if len(self._waiting) >= WAITING:
+            self._add_up()
+
+    @property
+    def sums(self) -> Tensor | None:
+        """(2, terms) in float64 on the CPU, of losses and of samples, in this process; None before the first step."""
+        self._add_up()
+        return self._sums
+
+    @sums.setter
+    def sums(self, sums: Tensor | None) -> None:
+        self._sums, self._waiting = sums, []
 
     def over(self, accelerator: Accelerator) -> dict[str, float]:
         """The mean of each term over the samples of all processes; NaN where none counted."""
-        assert self.sums is not None
-        whole: Tensor = accelerator.reduce(self.sums, reduction="sum")
+        sums = self.sums
+        assert sums is not None
+        whole: Tensor = accelerator.reduce(sums.to(accelerator.device, exact(accelerator.device)), reduction="sum")
         return dict(zip(self.names, (whole[0] / whole[1]).tolist(), strict=True))
+
+    def _add_up(self) -> None:
+        """Step by step, so that the sums do not depend on when they are asked for."""
+        if not self._waiting:
+            return
+        for step in torch.stack(self._waiting).cpu().double().view(len(self._waiting), 2, -1):
+            step[0].mul_(step[1])
+            self._sums = step.clone() if self._sums is None else self._sums.add_(step)
+        self._waiting = []

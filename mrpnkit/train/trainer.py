@@ -293,8 +293,7 @@ class Trainer:
             self.scheduler.load_state_dict(state["scheduler"])
         self.steering.load_state_dict(own["balancer"])
         self.progress = Progress(**state["progress"])
-        self._means.names, sums = state["terms"], own["sums"]
-        self._means.sums = sums.to(self._device) if sums is not None else None
+        self._means.names, self._means.sums = state["terms"], own["sums"]
         self.history = [EpochReport(**report) for report in state["history"]]
         if self.progress.best_epoch >= 0:
             last = {name: value.detach().clone() for name, value in self.plain_model.state_dict().items()}
