@@ -7,7 +7,7 @@ network reads frames through the extractor ``frames_timm``, at the size at which
 classifier.
 
     python -m examples.aver pretrain fer2013 --data FER2013
-    python -m benchmarks.fer2013_on_ravdess_faces [--weights FILE] [--size PIXELS] [--small]
+    python -m benchmarks.fer2013_on_ravdess_faces [--weights FILE] [--size PIXELS] [--result FILE] [--small]
 """
 
 import argparse
@@ -63,6 +63,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--weights", type=Path, default=Path("runs/pretrain/fer2013/best.safetensors"))
     parser.add_argument("--size", type=int, default=SIZE, help="the last of pretrain's --sizes")
+    parser.add_argument("--result", type=Path, default=RESULT, help="the file that is written")
     parser.add_argument("--small", action="store_true", help="a quick run with random weights and no result file")
     given = parser.parse_args()
     torch.manual_seed(0)
@@ -86,7 +87,7 @@ def main() -> None:
     }
     if not given.small:
         write_result(
-            RESULT,
+            given.result,
             claim="How a network trained on FER-2013 alone does on face crops of RAVDESS clips, whatever it is.",
             config={
                 "weights": f"{given.weights}, of pretrain fer2013, as they are",
