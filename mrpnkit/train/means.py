@@ -43,11 +43,11 @@ class TermMeans:
     def sums(self, sums: Tensor | None) -> None:
         self._sums, self._waiting = sums, []
 
-    def over(self, accelerator: Accelerator) -> dict[str, float]:
-        """The mean of each term over the samples of all processes; NaN where none counted."""
+    def over(self, accelerator: Accelerator, device: torch.device) -> dict[str, float]:
+        """The mean of each term over the samples of all processes, on the training's device; NaN where none counted."""
         sums = self.sums
         assert sums is not None
-        whole: Tensor = accelerator.reduce(sums.to(accelerator.device, exact(accelerator.device)), reduction="sum")
+        whole: Tensor = accelerator.reduce(sums.to(device, exact(device)), reduction="sum")
         return dict(zip(self.names, (whole[0] / whole[1]).tolist(), strict=True))
 
     def _add_up(self) -> None:

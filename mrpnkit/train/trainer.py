@@ -174,7 +174,7 @@ class Trainer:
                 self.save()
         if self._means.sums is None:
             raise TrainingError("The training loader gave no batch.")
-        train = self._means.over(self.accelerator)
+        train = self._means.over(self.accelerator, self._device)
         validation = self._validate()
         self.steering.end_epoch(train, validation)
         better = validation is not None and self._is_better(validation)
