@@ -273,24 +273,32 @@ def main() -> None:
 
 
 def draw(study: Mapping[str, Any], path: Path) -> None:
-    """Of every variant and rule, the difference to N1 with its interval over the five blocks."""
+    """Of every variant, a row with its difference to N1 by each rule, and the interval over the five blocks."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib.figure import Figure as Canvas
 
-    names = sorted((name for name in study if name != "n1/fused"), key=lambda name: float(study[name]["mean"]))
-    canvas = Canvas(figsize=(6.4, 0.3 * len(names) + 0.9), layout="constrained")
+    names = sorted({key.partition("/")[0] for key in study}, key=lambda name: float(study[f"{name}/fused"]["mean"]))
+    canvas = Canvas(figsize=(6.4, 0.27 * len(names) + 1.1), layout="constrained")
     axes = canvas.subplots()
     axes.axvline(0, color="C7", linewidth=1)
-    for place, name in enumerate(names):
-        one = {key: 100 * value for key, value in study[name]["minus_n1"].items()}
-        axes.plot([one["low"], one["high"]], [place, place], color="C0", linewidth=1.5)
-        axes.plot(one["mean"], place, "o", color="C0", markersize=5)
-    axes.set_yticks(range(len(names)), [name.replace("/fused", "").replace("/", ", ") for name in names])
-    axes.set_ylim(-0.8, len(names) - 0.2)
-    axes.set_xlabel("points over N1, 95 % interval over blocks")
+    looks = {
+        "fused": ("C0", "o", 0.14, "decided by the fusion"),
+        "mean": ("C1", "s", -0.14, "by the mean of all heads"),
+    }
+    for rule, (colour, marker, shift, label) in looks.items():
+        shown = [place for place, name in enumerate(names) if f"{name}/{rule}" in study]
+        found = [study[f"{names[place]}/{rule}"]["minus_n1"] for place in shown]
+        means, low, high = (np.array([100 * one[key] for one in found]) for key in ("mean", "low", "high"))
+        ends = [means - low, high - means]
+        axes.errorbar(means, [place + shift for place in shown], xerr=ends, fmt=marker, color=colour, markersize=4,
+                      linewidth=1.2, label=label)  # fmt: skip
+    axes.set_yticks(range(len(names)), [name.replace("_", " ") for name in names])
+    axes.set_ylim(-0.7, len(names) - 0.3)
+    axes.set_xlabel("points over N1 decided by its fusion, 95 % interval over blocks")
     axes.grid(axis="x", alpha=0.3)
+    axes.legend(frameon=False, fontsize=8, loc="lower right")
     path.parent.mkdir(parents=True, exist_ok=True)
     canvas.savefig(path, dpi=150)
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from mrpnkit.build import build_corpus, build_folds
 from mrpnkit.config import parse_config
 from mrpnkit.data import Corpus
+from mrpnkit.devices import begin, cuda_devices
 from mrpnkit.experiment import run_fold
 from mrpnkit.runs import FOLD, fold_folder
 
@@ -40,9 +41,8 @@ def run_folds(jobs: Sequence[FoldJob], workers: int, *, say: Callable[[str], Non
     """Runs the folds that are not finished yet, so many at once; interrupted ones go on where they were.
 
     With several CUDA devices, of those that ``CUDA_VISIBLE_DEVICES`` names where it is set, the processes share them in
-    turn; without one, each process has the cores divided by the
-    number of processes as threads. An error in one fold lets those that have begun end, and is raised; what is finished
-    stays.
+    turn; each has the cores divided by the number of processes as threads. An error in one fold lets those that have
+    begun end, and is raised; what is finished stays.
 
     Args:
         jobs: of runs whose folders are claimed already (:func:`mrpnkit.runs.claim`).
@@ -54,11 +54,11 @@ def run_folds(jobs: Sequence[FoldJob], workers: int, *, say: Callable[[str], Non
         return
     workers = max(1, min(workers, len(waiting)))
     context = get_context("spawn")
-    turn = context.Value("i", 0)
+    turn, threads = context.Value("i", 0), max(1, (os.cpu_count() or 1) // workers)
     with (
         _hidden_launcher(),
         ProcessPoolExecutor(
-            workers, mp_context=context, initializer=_prepare, initargs=(turn, workers, _devices())
+            workers, mp_context=context, initializer=begin, initargs=(turn, threads, cuda_devices())
         ) as pool,
     ):
         futures = {pool.submit(_run, job): job for job in waiting}
@@ -89,30 +89,6 @@ def _corpus(config: str, base: Path) -> Corpus:
     content: dict[str, Any] = json.loads(config)
     content["training"]["seed"] = 0
     return _opened(json.dumps(content, sort_keys=True), base)
-
-
-def _devices() -> list[str]:
-    """The CUDA devices that this process sees, as ``CUDA_VISIBLE_DEVICES`` calls them: numbers, or UUIDs such as MIG's.
-
-    Found out in the first process, since one in which they were counted may heed the variable no more.
-    """
-    import torch
-
-    count = torch.cuda.device_count()
-    given = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
-    return given[:count] or [str(number) for number in range(count)]
-
-
-def _prepare(turn: Any, workers: int, devices: Sequence[str]) -> None:
-    """In a new process: its device, and its share of the cores."""
-    import torch
-
-    with turn.get_lock():
-        number = turn.value
-        turn.value += 1
-    if len(devices) > 1:
-        os.environ["CUDA_VISIBLE_DEVICES"] = devices[number % len(devices)]
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // workers))
 
 
 @contextmanager

@@ -18,10 +18,10 @@ from mrpnkit.balancing import OGMGE, PMR, GradientBlending, MMPareto, Uncertaint
 from mrpnkit.balancing.steering import Steering, Step
 from mrpnkit.build import build_model, build_objective
 from mrpnkit.config import parse_config
-from mrpnkit.data import Batch, CorpusDataset, loader
+from mrpnkit.data import CorpusDataset, loader
 from mrpnkit.experiment import run_experiment
 from mrpnkit.fusions import FUSIONS, TMC
-from mrpnkit.train import Trainer
+from tests.fragile import Fragile, Killed
 from tests.small_models import affine_branch, ragged
 from tests.small_runs import CONFIG, small_corpus
 from tests.test_trainer import toy
@@ -33,19 +33,6 @@ BALANCERS: dict[str, Any] = {
     "pmr": PMR,
     "mmpareto": MMPareto,
 }
-
-
-class Killed(Exception):
-    """What ends a training from outside."""
-
-
-class Fragile(Trainer):
-    dies_in: int | None = None
-
-    def _step(self, batch: Batch) -> None:
-        super()._step(batch)
-        if self.progress.step == self.dies_in:
-            raise Killed
 
 
 def training(folder: Path | None, balancer: Any, *, evidential: bool = False) -> Fragile:

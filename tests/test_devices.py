@@ -7,7 +7,7 @@ from multiprocessing import get_context
 import pytest
 import torch
 
-from mrpnkit import parallel
+from mrpnkit.devices import begin, cuda_devices
 
 
 def _variable() -> str | None:
@@ -40,8 +40,8 @@ def test_processes_take_the_given_devices_in_turn(
             monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given)
         else:
             monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-        devices = parallel._devices() if place == 0 else devices
-        parallel._prepare(turn, 3, devices)
+        devices = cuda_devices() if place == 0 else devices
+        begin(turn, 3, devices)
         assert _variable() == wanted
 
 
@@ -49,6 +49,6 @@ def test_a_spawned_process_is_given_a_device_by_the_first(monkeypatch: pytest.Mo
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "MIG-a1,MIG-b2")
     context = get_context("spawn")
-    arguments = (context.Value("i", 1), 1, parallel._devices())
-    with ProcessPoolExecutor(1, mp_context=context, initializer=parallel._prepare, initargs=arguments) as pool:
+    arguments = (context.Value("i", 1), 1, cuda_devices())
+    with ProcessPoolExecutor(1, mp_context=context, initializer=begin, initargs=arguments) as pool:
         assert pool.submit(_variable).result() == "MIG-b2"

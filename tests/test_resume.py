@@ -13,9 +13,10 @@ from sklearn.metrics import cohen_kappa_score
 from torch import Tensor
 
 from mrpnkit import MRPN, Classification, Objective
-from mrpnkit.data import Augmentation, Batch, ClassPairing, CorpusDataset, RandomSlice, loader
+from mrpnkit.data import Augmentation, ClassPairing, CorpusDataset, RandomSlice, loader
 from mrpnkit.errors import TrainingError
 from mrpnkit.train import Trainer
+from tests.fragile import Fragile, Killed
 from tests.small_models import affine_branch
 from tests.test_trainer import toy
 
@@ -37,21 +38,6 @@ def warm_up_and_decay(optimizer: torch.optim.Optimizer) -> Any:
         torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 9),
     ]
     return torch.optim.lr_scheduler.SequentialLR(optimizer, parts, [3])
-
-
-class Killed(Exception):
-    """What ends a training from outside."""
-
-
-class Fragile(Trainer):
-    """Dies in its n-th step, after the weights have changed."""
-
-    dies_in: int | None = None
-
-    def _step(self, batch: Batch) -> None:
-        super()._step(batch)
-        if self.progress.step == self.dies_in:
-            raise Killed
 
 
 def run(

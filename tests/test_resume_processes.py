@@ -13,8 +13,9 @@ from torch.multiprocessing.spawn import start_processes
 
 from mrpnkit import MRPN, Classification, Objective
 from mrpnkit.balancing import PMR, GradientBlending, Uncertainty
-from mrpnkit.data import Batch, Corpus, CorpusDataset, loader
+from mrpnkit.data import Corpus, CorpusDataset, loader
 from mrpnkit.train import Trainer
+from tests.fragile import Fragile, Killed
 from tests.small_models import affine_branch
 
 BALANCERS: dict[str, Any] = {
@@ -25,19 +26,6 @@ BALANCERS: dict[str, Any] = {
 }
 STEPS = {"within the first epoch": 3, "within the second epoch": 6, "between epochs": 4}
 Found = dict[str, dict[str, Any]]
-
-
-class Killed(Exception):
-    """What ends a training from outside."""
-
-
-class Fragile(Trainer):
-    dies_in: int | None = None
-
-    def _step(self, batch: Batch) -> None:
-        super()._step(batch)
-        if self.progress.step == self.dies_in:
-            raise Killed
 
 
 def corpus() -> Corpus:

@@ -18,6 +18,7 @@ from examples.aver.comparison import Comparison
 from examples.aver.figures import draw_figures
 from examples.aver.job import Job, run_job
 from examples.aver.recipe import CHOSEN_ON, NETWORKS, Recipe
+from mrpnkit.devices import begin, cuda_devices
 from mrpnkit.report import Figure, print_figures, write_json, write_result
 
 PROTOCOL = (
@@ -59,13 +60,6 @@ def default_workers() -> int:
     return torch.accelerator.device_count() or os.cpu_count() or 1
 
 
-def devices() -> list[str]:
-    """The CUDA devices that processes take in turn, as ``CUDA_VISIBLE_DEVICES`` names them; none where there is one."""
-    count, named = torch.cuda.device_count(), os.environ.get("CUDA_VISIBLE_DEVICES")
-    names = [name.strip() for name in named.split(",")][:count] if named else [str(place) for place in range(count)]
-    return names if len(names) > 1 else []
-
-
 def run_jobs(
     jobs: Sequence[J],
     console: Console,
@@ -91,10 +85,10 @@ def run_jobs(
         console.print(f"{len(jobs) - len(waiting)} of {len(jobs)} trainings are done already.")
     workers = max(1, min(workers or default_workers(), len(waiting)))
     started, context = time.perf_counter(), get_context("spawn")
-    begin = (threads, context.Value("i", 0), devices())
+    arguments = (context.Value("i", 0), threads, cuda_devices())
     with (
         _bar(console, waiting) as (bar, task),
-        ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=begin) as pool,
+        ProcessPoolExecutor(workers, mp_context=context, initializer=begin, initargs=arguments) as pool,
     ):
         futures = {pool.submit(run, jobs[place]): place for place in waiting}
         try:
@@ -181,13 +175,3 @@ def _bar(console: Console, waiting: Sequence[int]) -> Iterator[tuple[Progress, T
     columns = (TextColumn("trainings"), MofNCompleteColumn(), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, TextColumn("{task.description}"), console=console, disable=not waiting) as bar:
         yield bar, bar.add_task("", total=len(waiting))
-
-
-def _begin(threads: int, turn: Any, given: Sequence[str]) -> None:
-    """In a new process, before it knows of any GPU: its threads, and whose turn it is where there are several."""
-    with turn.get_lock():
-        number = turn.value
-        turn.value += 1
-    if given:
-        os.environ["CUDA_VISIBLE_DEVICES"] = given[number % len(given)]
-    torch.set_num_threads(threads)

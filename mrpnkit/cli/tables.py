@@ -51,11 +51,10 @@ def ablation_tables(ablation: "Ablation", metric: str) -> "list[Table]":
         differences.append([label, f"{mean:+.3f}" if pair.folds else "–", str(pair.folds), interval, established])
     order = []
     for rank in ablation.ranking(metric):
-        verdict = rank.plain()["verdict"]
         behind = "" if rank.behind is None else _number(rank.behind.mean)
         p = "" if rank.adjusted is None else f"{rank.adjusted:.3f}"
         order.append(
-            [str(rank.place), ablation.labels[rank.name], _number(rank.mean), str(rank.folds), behind, p, verdict]
+            [str(rank.place), ablation.labels[rank.name], _number(rank.mean), str(rank.folds), behind, p, rank.verdict]
         )
     columns = ("difference", "mean", "folds", "95 % interval", "established")
     return [

@@ -19,7 +19,8 @@ from examples.aver.paper.job import PaperJob
 from examples.aver.paper.making import make_table
 from examples.aver.paper.options import Weights
 from examples.aver.recipe import Recipe
-from examples.aver.table import default_workers, devices, run_jobs, run_table
+from examples.aver.table import default_workers, run_jobs, run_table
+from mrpnkit.devices import begin, cuda_devices
 from tests.aver.paper_corpora import SCHEDULE, SYSTEM, noise
 
 
@@ -88,7 +89,7 @@ def test_gpus_as_the_process_was_given_them(
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     if visible is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    assert devices() == expected
+    assert cuda_devices() == expected
 
 
 def test_processes_take_gpus_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,7 +99,7 @@ def test_processes_take_gpus_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found[0]["device"] == "5"
     assert found[0]["threads"] == 1
     turn = type("Value", (), {"value": 1, "get_lock": lambda self: open(os.devnull)})()  # noqa: SIM115
-    table._begin(torch.get_num_threads(), turn, ["5", "2"])
+    begin(turn, torch.get_num_threads(), ["5", "2"])
     assert (os.environ["CUDA_VISIBLE_DEVICES"], turn.value) == ("2", 2)
 
 
