@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -226,7 +227,7 @@ def test_the_table_of_the_competition_has_blanks_before_its_names(tmp_path: Path
 
 
 def test_a_result_names_the_parts_that_there_were(tmp_path: Path) -> None:
-    from examples.aver.pretrain.fer2013 import FaceOutcome
+    from examples.aver.pretrain.fer2013 import FaceOutcome, Views
     from examples.aver.pretrain.outcomes import conclude_faces
     from examples.aver.pretrain.training import Recipe, Scores
 
@@ -235,7 +236,7 @@ def test_a_result_names_the_parts_that_there_were(tmp_path: Path) -> None:
     said = []
     for parts in ("official", "as in the folders"):
         about = {"faces": {"parts": parts}, "cycles": []}
-        outcome = FaceOutcome(torch.nn.Identity(), about, Recipe(), history, scores, scores)
+        outcome = FaceOutcome(torch.nn.Identity(), about, Recipe(), history, dict.fromkeys(get_args(Views), scores))
         (tmp_path / parts).mkdir()
         conclude_faces(outcome, tmp_path / parts, tmp_path / f"{parts}.json")
         config = json.loads((tmp_path / f"{parts}.json").read_text())["config"]
@@ -264,3 +265,25 @@ def test_cycles_are_read_from_the_command_line() -> None:
 
     assert _cycles("64:9,80:5,96:4/64:6,80:5/80:3") == CYCLES
     assert _cycles("40:5,48:7,64:15") == (((40, 5), (48, 7), (64, 15)),)
+
+
+def test_views_are_averaged() -> None:
+    """Against single views of pictures that are mirrored and shifted as numbers, before they are enlarged."""
+    from examples.aver.pretrain.faces import Faces
+    from examples.aver.pretrain.fer2013 import FaceRecipe, Views, face_network, face_scores
+
+    recipe = FaceRecipe(architecture="test_resnet", training=replace(FaceRecipe().training, precision="float32"))
+    network = face_network(recipe)
+    grey = np.random.default_rng(0).integers(0, 256, (5, 48, 48), dtype=np.uint8)
+
+    def scores(pictures: np.ndarray, views: Views) -> torch.Tensor:
+        found = face_scores(network, Faces(pictures, np.zeros(5, np.int64)), 48, recipe, views)
+        return found.probabilities
+
+    wide = np.pad(grey, ((0, 0), (2, 2), (2, 2)), mode="edge")
+    moved = [wide[:, row : row + 48, column : column + 48] for row, column in [(2, 2), (0, 2), (4, 2), (2, 0), (2, 4)]]
+    mirrored = [picture[:, :, ::-1].copy() for picture in moved]
+    singles = {place: scores(picture, "single") for place, picture in enumerate([*moved, *mirrored])}
+    assert (singles[0] - singles[1]).abs().max() > 1e-5
+    torch.testing.assert_close(scores(grey, "mirrored"), (singles[0] + singles[5]) / 2)
+    torch.testing.assert_close(scores(grey, "shifted"), sum(singles.values()) / 10)

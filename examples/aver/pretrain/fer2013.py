@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
+from examples.aver.pretrain.convolution import with_small_maps
 from examples.aver.pretrain.faces import CLASSES, PARTS, Faces, FaceSplits, read_faces, thinned, without_copies
 from examples.aver.pretrain.training import Batch, Recipe, Scores, fit, probabilities
 from examples.aver.pretrain.warp import Warp, warped
@@ -16,6 +18,12 @@ from mrpnkit.extractors.pixels import Pixels
 CYCLES = (((64, 9), (80, 5), (96, 4)), ((64, 6), (80, 5)), ((80, 3),))
 SIZE = CYCLES[-1][-1][0]
 """Pixels at which the network is selected and tested."""
+
+Views = Literal["shifted", "mirrored", "single"]
+"""Whose probabilities are averaged: a face and its mirror image, each in its place and shifted to four sides, which are
+ten views; a face and its mirror image; a face alone."""
+SHIFT = 24
+"""A shift is the side of the picture over this: two pixels of the 48."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +76,7 @@ class FaceTask:
 
     def validate(self, network: nn.Module, epoch: int) -> Scores:
         """See :class:`Task`; pictures as they are, not mirrored."""
-        return face_scores(network, self.splits.validation, self._sizes[epoch], self.recipe, mirrored=False)
+        return face_scores(network, self.splits.validation, self._sizes[epoch], self.recipe, "single")
 
 
 def face_network(recipe: FaceRecipe) -> nn.Module:
@@ -77,7 +85,7 @@ def face_network(recipe: FaceRecipe) -> nn.Module:
 
     torch.manual_seed(recipe.training.seed)
     network: nn.Module = timm.create_model(recipe.architecture, num_classes=len(CLASSES))
-    return network.to(memory_format=torch.channels_last)
+    return with_small_maps(network).to(memory_format=torch.channels_last)
 
 
 def face_pixels(network: Any, size: int | None) -> Pixels:
@@ -86,31 +94,40 @@ def face_pixels(network: Any, size: int | None) -> Pixels:
     return Pixels(mean=normal["mean"], std=normal["std"], size=None if size is None else (size, size))
 
 
-def face_scores(network: nn.Module, faces: Faces, size: int, recipe: FaceRecipe, *, mirrored: bool) -> Scores:
-    """Probabilities (N, 7) of faces enlarged to ``size``; ``mirrored``: mean of a face and its mirror image."""
+def face_scores(network: nn.Module, faces: Faces, size: int, recipe: FaceRecipe, views: Views) -> Scores:
+    """Probabilities (N, 7) of faces enlarged to ``size``, means over their views."""
     pixels, device = face_pixels(network, size), next(network.parameters()).device
     found: list[Tensor] = []
     network.eval()
     for pictures in torch.from_numpy(faces.pictures).split(256):
         inputs = pixels(pictures).to(device)
-        views = [inputs, inputs.flip(-1)] if mirrored else [inputs]
-        means = [probabilities(network, view, recipe.training.precision) for view in views]
+        means = [probabilities(network, view, recipe.training.precision) for view in _views(inputs, views)]
         found.append(torch.stack(means).mean(0).cpu())
     return Scores(torch.cat(found), torch.from_numpy(faces.labels))
+
+
+def _views(inputs: Tensor, views: Views) -> list[Tensor]:
+    """Of each picture (B, 3, H, H); what a shift uncovers is the border's own."""
+    found, size = [inputs], inputs.shape[-1]
+    if views == "shifted":
+        far = round(size / SHIFT)
+        wide = F.pad(inputs, [far] * 4, mode="replicate")
+        places = [(far, 0), (0, far), (2 * far, far), (far, 2 * far)]
+        found += [wide[:, :, row : row + size, column : column + size] for row, column in places]
+    return found if views == "single" else [*found, *(view.flip(-1) for view in found)]
 
 
 class FaceOutcome(NamedTuple):
     """The trained network, what it was trained on, a row an epoch, and its scores on the test part.
 
-    ``mirrored`` is the mean of the probabilities of a face and its mirror image, ``single`` those of the face alone.
+    ``tested`` has the scores by what was averaged.
     """
 
     network: nn.Module
     about: dict[str, Any]
     training: Recipe
     history: list[dict[str, float]]
-    mirrored: Scores
-    single: Scores
+    tested: dict[Views, Scores]
 
 
 def train_faces(
@@ -133,11 +150,9 @@ def train_faces(
     settings: dict[str, Any] = {"faces": splits.about, "settings": _plain(recipe)}
     history = fit(network, task, recipe.training, out, about=settings)
     size = recipe.cycles[-1][-1][0]
-    scores = [face_scores(network, splits.test, size, recipe, mirrored=mirrored) for mirrored in (True, False)]
+    scores = {views: face_scores(network, splits.test, size, recipe, views) for views in get_args(Views)}
     counts = {part: len(getattr(splits, part).labels) for part in PARTS}
-    return FaceOutcome(
-        network, {**settings, "cycles": task.plan, "pictures": counts}, recipe.training, history, *scores
-    )
+    return FaceOutcome(network, {**settings, "cycles": task.plan, "pictures": counts}, recipe.training, history, scores)
 
 
 def small_faces(recipe: FaceRecipe) -> FaceRecipe:

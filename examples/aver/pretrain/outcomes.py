@@ -30,15 +30,17 @@ def confusion(scores: Scores, classes: int) -> list[list[int]]:
 
 def conclude_faces(outcome: FaceOutcome, out: Path, result: Path | None) -> dict[str, Figure]:
     """Writes ``test.json``, the curve and the result file; prints and returns the figures."""
-    count, official = len(outcome.mirrored.labels), outcome.about["faces"]["parts"] == "official"
+    tested, official = outcome.tested, outcome.about["faces"]["parts"] == "official"
+    count = len(tested["single"].labels)
     figures = {
-        "test_accuracy": Figure(outcome.mirrored.accuracy, "fraction", n=count),
-        "test_accuracy_single_view": Figure(outcome.single.accuracy, "fraction", n=count),
+        "test_accuracy": Figure(tested["shifted"].accuracy, "fraction", n=count),
+        "test_accuracy_mirrored": Figure(tested["mirrored"].accuracy, "fraction", n=count),
+        "test_accuracy_single_view": Figure(tested["single"].accuracy, "fraction", n=count),
         **_of_history(outcome.history),
     }
     rows = {
         "classes": list(CLASSES),
-        "confusion": confusion(outcome.mirrored, len(CLASSES)),
+        "confusion": confusion(tested["shifted"], len(CLASSES)),
         "history": outcome.history,
     }
     config = {
@@ -46,10 +48,10 @@ def conclude_faces(outcome: FaceOutcome, out: Path, result: Path | None) -> dict
         **_settings(outcome.training),
         "selected_by": f"accuracy on the validation part{' (PublicTest)' if official else ''}, one view",
         "test": f"{'PrivateTest' if official else 'the test part'}, once",
-        "test_accuracy": "by the mean of the probabilities of a face and its mirror image",
+        "test_accuracy": "mean of the probabilities of ten views: a face and its mirror image, also shifted",
     }
     _write(FACES_CLAIM, figures, rows, config, out, result)
-    draw_curve(outcome.history, out / CURVE, title="FER-2013, validation part", tested=outcome.single.accuracy)
+    draw_curve(outcome.history, out / CURVE, title="FER-2013, validation part", tested=tested["single"].accuracy)
     return figures
 
 
