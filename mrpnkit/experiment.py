@@ -139,7 +139,10 @@ def run_experiment(
 
 
 def audit_of(config: Config, corpus: Corpus, folds: Mapping[int, Fold]) -> list[Finding]:
-    """What makes the folds' results worthless, or is worth knowing; steps are read where they are 256 MiB at most."""
+    """What makes the folds' results worthless, or is worth knowing.
+
+    Nearly equal samples are looked for where the steps are :data:`AUDITED_BYTES` at most, equal ones always.
+    """
     size = sum(corpus.modalities[name].steps.nbytes for name in config.branches)
     found = audit(
         corpus,
@@ -148,7 +151,7 @@ def audit_of(config: Config, corpus: Corpus, folds: Mapping[int, Fold]) -> list[
         modalities=list(config.branches),
         group=config.folds.group if config.folds.test is None or config.folds.validation else None,
         stratum=config.folds.stratum,
-        depth="steps" if size <= AUDITED_BYTES else "table",
+        depth="steps" if size <= AUDITED_BYTES else "copies",
     )
     return [*found, *adaptation_findings(config)]
 

@@ -9,10 +9,10 @@ import pytest
 
 from mrpnkit.config import parse_config
 from mrpnkit.data import Corpus, Fold
-from mrpnkit.data.audit import audit, fingerprint_of, refuse
+from mrpnkit.data.audit import audit, fingerprint_of, hashes_of, refuse
 from mrpnkit.data.near_duplicates import near_pairs, scale_of, shared_pairs
 from mrpnkit.errors import SplitError
-from mrpnkit.experiment import run_experiment
+from mrpnkit.experiment import audit_of, run_experiment
 from mrpnkit.train import marks_of
 from tests.small_runs import CONFIG, small_corpus
 
@@ -113,6 +113,31 @@ def test_the_table_alone_reads_no_steps(monkeypatch: pytest.MonkeyPatch) -> None
     assert [f.severity for f in audit(corpus, {1: SOUND}, **LOOKED_AT)] == ["problem"]
     monkeypatch.setattr(Corpus, "read", lambda *_: pytest.fail("steps were read"))
     assert audit(corpus, {1: SOUND}, depth="table", **LOOKED_AT) == []
+
+
+def test_copies_are_found_in_any_corpus_and_what_was_not_looked_for_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    copied, noisy = recordings({11: steps_of(4)}), recordings({11: steps_of(4) + 1e-4})
+    texts = [audit(corpus, {1: SOUND}, depth="copies", **LOOKED_AT) for corpus in (copied, noisy)]
+    assert [[f.severity for f in found] for found in texts] == [["problem", "note"], ["note"]]
+    assert "nearly equal ones were not" in texts[1][0].text
+    monkeypatch.setattr("mrpnkit.experiment.AUDITED_BYTES", 0)
+    config = parse_config(CONFIG)
+    found = audit_of(config, small_corpus(), {1: fold([0, 1], [2], [3])})
+    assert any("nearly equal ones were not" in finding.text for finding in found)
+    monkeypatch.setattr("mrpnkit.data.audit.LARGEST", 11)
+    found = audit(recordings(), {1: SOUND}, **LOOKED_AT)
+    assert [f.text for f in found] == ["More than 11 samples have 'audio': of it only shared steps were looked for."]
+
+
+def test_keys_tell_samples_apart_that_differ_in_one_step() -> None:
+    """Against the bytes of whole samples; some share their first, middle and last steps, and some are copies."""
+    near, longer = steps_of(4).copy(), np.concatenate([steps_of(4), steps_of(4)])
+    near[1] += 1
+    corpus = recordings({5: near, 6: steps_of(4), 7: longer, 8: np.zeros((0, 6))})
+    keys = hashes_of(corpus, "audio")
+    whole = [corpus.read("audio", row).tobytes() for row in range(12)]
+    assert [[one == two for one in keys] for two in keys] == [[one == two for one in whole] for two in whole]
+    assert keys[8] is None
 
 
 def test_a_fingerprint_is_of_who_is_where() -> None:

@@ -1,7 +1,7 @@
 """The audit of a split: what would make a result worthless, found before anything is trained."""
 
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from mrpnkit.data.corpus import Corpus
 from mrpnkit.data.folds import Fold
-from mrpnkit.data.near_duplicates import Pair, near_pairs, shared_pairs
+from mrpnkit.data.near_duplicates import LARGEST, Pair, near_pairs, shared_pairs
 from mrpnkit.errors import SplitError
 
 PARTS = ("train", "validation", "test")
+Depth = Literal["table", "copies", "steps"]
 
 
 class Finding(NamedTuple):
@@ -31,7 +32,7 @@ def audit(
     modalities: Sequence[str],
     group: str | None = None,
     stratum: str | None = None,
-    depth: Literal["table", "steps"] = "steps",
+    depth: Depth = "steps",
 ) -> list[Finding]:
     """Looks at folds, by number from 1, for groups and samples on both sides, and for classes that a part lacks.
 
@@ -49,13 +50,15 @@ def audit(
         modalities: which modalities are read.
         group: the column whose groups are not to be split, if there is one.
         stratum: the column that is balanced and therefore stands on both sides.
-        depth: ``"table"`` reads no steps and looks for no duplicates; ``"steps"`` reads all of them, some three times.
+        depth: ``"table"`` reads no steps and looks for no duplicates; ``"copies"`` looks for equal steps, of which it
+            reads a few a sample, and says in a note that it looks no further; ``"steps"`` looks for nearly equal ones
+            too, and reads all of them, some three times.
     """
     found = [*_overlaps(corpus, folds), *_groups(corpus, folds, group, stratum), *_empty_classes(corpus, targets)]
     for number, fold in folds.items():
         for target in targets:
             found += _classes(corpus, number, fold, target)
-    return found if depth == "table" else found + _duplicates(corpus, folds, modalities)
+    return found if depth == "table" else found + _duplicates(corpus, folds, modalities, near=depth == "steps")
 
 
 def fingerprint_of(corpus: Corpus, fold: Fold) -> str:
@@ -79,12 +82,27 @@ def refuse(findings: Sequence[Finding]) -> None:
 
 
 def hashes_of(corpus: Corpus, modality: str) -> list[bytes | None]:
-    """A hash of the steps of each sample, None where it has none; reads one sample at a time."""
-    found: list[bytes | None] = []
-    for row in range(len(corpus)):
-        steps = np.ascontiguousarray(corpus.read(modality, row))
-        found.append(hashlib.blake2b(steps.tobytes(), digest_size=16).digest() if len(steps) else None)
-    return found
+    """A key for each sample, the same where all steps are equal and only there; None where it has no steps.
+
+    Three steps of every sample are read, and all of those whose three steps and number of steps another sample shares.
+    """
+    keys = [_key(corpus, modality, row, whole=False) for row in range(len(corpus))]
+    often = Counter(keys)
+    return [
+        _key(corpus, modality, row, whole=True) if key is not None and often[key] > 1 else key
+        for row, key in enumerate(keys)
+    ]
+
+
+def _key(corpus: Corpus, modality: str, row: int, *, whole: bool) -> bytes | None:
+    """A hash of all steps, or of the first, the middle and the last and of how many there are."""
+    steps = corpus.read(modality, row)
+    if not len(steps):
+        return None
+    chosen = steps if whole else steps[[0, len(steps) // 2, -1]]
+    found = hashlib.blake2b(b"whole" if whole else len(steps).to_bytes(8, "little"), digest_size=16)
+    found.update(np.ascontiguousarray(chosen).tobytes())
+    return found.digest()
 
 
 def _overlaps(corpus: Corpus, folds: Mapping[int, Fold]) -> list[Finding]:
@@ -165,7 +183,7 @@ def _labelled(labels: NDArray[Any]) -> bool:
     return bool((~np.isnan(labels)).any() if labels.dtype.kind == "f" else (labels >= 0).any())
 
 
-def _duplicates(corpus: Corpus, folds: Mapping[int, Fold], modalities: Sequence[str]) -> list[Finding]:
+def _duplicates(corpus: Corpus, folds: Mapping[int, Fold], modalities: Sequence[str], *, near: bool) -> list[Finding]:
     by_modality = {name: hashes_of(corpus, name) for name in modalities}
     whole = [tuple(by_modality[name][row] for name in modalities) for row in range(len(corpus))]
     empty = tuple(None for _ in modalities)
@@ -177,6 +195,9 @@ def _duplicates(corpus: Corpus, folds: Mapping[int, Fold], modalities: Sequence[
         long = [h if corpus.modalities[name].lengths[row] > 1 else None for row, h in enumerate(by_modality[name])]
         single = [rows for rows in _alike(long) if tuple(rows) not in known]
         found += _across(corpus, folds, single, "note", f"the same steps of {name!r}")
+    if not near:
+        text = "The steps are many: equal samples were looked for, nearly equal ones were not."
+        return [*found, Finding("note", f"{text} `mrpnkit check RUN.toml --data` looks for them.")]
     return found + _near_duplicates(corpus, folds, modalities, by_modality)
 
 
@@ -188,7 +209,11 @@ def _near_duplicates(
     for name in modalities:
         pairs = near_pairs(corpus, name) | shared_pairs(corpus, name)
         alike[name] = {(a, b) for a, b in pairs if hashes[name][a] != hashes[name][b]}
-    found: list[Finding] = []
+    found = [
+        Finding("note", f"More than {LARGEST:,} samples have {name!r}: of it only shared steps were looked for.")
+        for name in modalities
+        if (corpus.modalities[name].lengths > 0).sum() > LARGEST
+    ]
     everywhere = {
         pair
         for pair in set().union(*alike.values())
