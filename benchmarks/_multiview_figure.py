@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks._multiview_data import SETS
+from benchmarks._rounding import down
 from mrpnkit.report import Figure
 
 PUBLISHED_PROTOCOL = (
@@ -44,10 +45,10 @@ def print_table(figures: Mapping[str, Figure], methods: Sequence[str], sets: Seq
         table.add_row(method, *(_cell(figures, name, method) for name in sets))
     table.add_section()
     for method, values in PUBLISHED.items():
-        cells = [f"{100 * values[n][0]:.1f} → {100 * values[n][1]:.1f}" if n in values else "" for n in sets]
+        cells = [f"{down(100 * values[n][0])} → {down(100 * values[n][1])}" if n in values else "" for n in sets]
         table.add_row(f"{method}, published", *cells)
     for method, (value, _, _) in ROSMAP_PUBLISHED.items():
-        table.add_row(f"{method}, published", *(f"{100 * value:.1f}" if n == "rosmap" else "" for n in sets))
+        table.add_row(f"{method}, published", *(down(100 * value) if n == "rosmap" else "" for n in sets))
     console = Console(width=132)
     console.print(table)
     console.print(PUBLISHED_PROTOCOL)
@@ -58,7 +59,7 @@ def _cell(figures: Mapping[str, Figure], name: str, method: str) -> str:
     if normal is None or other is None:
         return ""
     spread = f" ±{100 * normal.spread:.1f}" if normal.spread is not None else ""
-    return f"{100 * normal.value:.1f}{spread} → {100 * other.value:.1f}"
+    return f"{down(100 * normal.value)}{spread} → {down(100 * other.value)}"
 
 
 def promises(figures: Mapping[str, Figure], sets: Sequence[str] = SETS) -> list[tuple[str, float, float]]:
@@ -91,7 +92,7 @@ def promises(figures: Mapping[str, Figure], sets: Sequence[str] = SETS) -> list[
 def markdown(figures: Mapping[str, Figure], methods: Sequence[str], sets: Sequence[str] = SETS) -> str:
     """The table, the promises and the figure, as docs/multiview.md includes them."""
     lines = [
-        "Accuracy in per cent, normal → conflicting views; mean of ten seeds, ± standard deviation on normal ones.",
+        "Accuracy in per cent, rounded down, normal → conflicting views; mean of ten seeds, ± deviation of normal.",
         "",
         f"| method | {' | '.join(sets)} |",
         f"|---|{'---:|' * len(sets)}",
@@ -101,10 +102,10 @@ def markdown(figures: Mapping[str, Figure], methods: Sequence[str], sets: Sequen
         lines += ["", "Measured with `--claims`: other fusions and balancers are not in this table yet."]
     lines += ["", PUBLISHED_PROTOCOL, "", f"| published | {' | '.join(sets)} |", f"|---|{'---:|' * len(sets)}"]
     for method, values in PUBLISHED.items():
-        cells = [f"{100 * values[n][0]:.1f} → {100 * values[n][1]:.1f}" if n in values else "" for n in sets]
+        cells = [f"{down(100 * values[n][0])} → {down(100 * values[n][1])}" if n in values else "" for n in sets]
         lines.append(f"| {method} | {' | '.join(cells)} |")
     for method, (value, _, _) in ROSMAP_PUBLISHED.items():
-        lines.append(f"| {method} | {' | '.join(f'{100 * value:.1f}' if n == 'rosmap' else '' for n in sets)} |")
+        lines.append(f"| {method} | {' | '.join(down(100 * value) if n == 'rosmap' else '' for n in sets)} |")
     lines += _rosmap(figures, methods)
     lines += ["", "| claim | measured | at least | |", "|---|---:|---:|---|"]
     for text, value, least in promises(figures, sets):
@@ -119,7 +120,7 @@ def _rosmap(figures: Mapping[str, Figure], methods: Sequence[str]) -> list[str]:
     lines.append("|---|---:|---:|---:|")
     for method in methods:
         found = [figures.get(f"rosmap/{kind}/{method}") for kind in ("normal", "f1", "auc")]
-        cells = [f"{figure.value:.3f}" for figure in found if figure is not None]
+        cells = [down(figure.value, 3) for figure in found if figure is not None]
         if len(cells) == len(found):
             lines.append(f"| `{method}` | {' | '.join(cells)} |")
     for method, values in ROSMAP_PUBLISHED.items():

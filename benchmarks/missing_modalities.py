@@ -28,6 +28,7 @@ from typing import Any
 from rich.console import Console
 
 from benchmarks._missing import DROPOUT, RATES, REPEATS, VARIANTS, VIEWS_RECIPE, Training, mean_by_size, train
+from benchmarks._rounding import down
 from examples.aver.demo import open_corpus
 from examples.aver.recipe import CHOSEN_ON, Recipe
 from examples.aver.table import run_jobs
@@ -148,14 +149,14 @@ def as_text(results: Results, figures: Mapping[str, Figure]) -> str:
         most = max(int(key.rpartition("_")[2]) for key in figures if key.startswith(f"{name}/n2/left_"))
         columns = {f"left_{size}": f"{size} left" for size in range(most, 0, -1)}
         columns |= {"rate_0.3": "rate 0.3", "rate_0.5": "rate 0.5", "rate_0.7": "rate 0.7"}
-        lines += [f"**{title}**: accuracy, mean ± standard deviation over {spread}.", ""]
+        lines += [f"**{title}**: accuracy, rounded down, mean ± standard deviation over {spread}.", ""]
         lines += [f"| network | {' | '.join(columns.values())} |", f"|---|{'---:|' * len(columns)}"]
         labels = dict.fromkeys(key.split("/")[1] for key in figures if key.startswith(f"{name}/"))
         for label in labels:
             cells = []
             for column in columns:
                 value, _, deviation, _ = figures[f"{name}/{label}/{column}"]
-                cells.append(f"{value:.3f}" + (f" ± {deviation:.3f}" if deviation is not None else ""))
+                cells.append(down(value, 3) + (f" ± {deviation:.3f}" if deviation is not None else ""))
             lines.append(f"| {_words(label)} | {' | '.join(cells)} |")
         lines += ["", f"![Accuracy by modalities left and by rate: {title}](../figures/missing_{name}.png)", ""]
     return "\n".join(lines)
