@@ -92,7 +92,7 @@ def main() -> None:
         claim=(
             "On validation parts, witnesses are the best decision of N2 on conflicting views of sets of many classes."
             if given.validation
-            else "One configuration of N2 keeps its promises on four sets; witnesses are best on conflicting views of three."
+            else "One configuration of N2 keeps its promises on four sets; witnesses win on conflicting views of three."
         ),
         config={
             "seeds": SEEDS,

@@ -263,7 +263,8 @@ def test_cycles_are_read_from_the_command_line() -> None:
     from examples.aver.pretrain.commands import _cycles
     from examples.aver.pretrain.fer2013 import CYCLES
 
-    assert _cycles("64:9,80:5,96:4/64:6,80:5/80:3") == CYCLES
+    assert _cycles("48:11,64:19") == CYCLES
+    assert _cycles("64:9,80:5/64:6") == (((64, 9), (80, 5)), ((64, 6),))
     assert _cycles("40:5,48:7,64:15") == (((40, 5), (48, 7), (64, 15)),)
 
 

@@ -32,13 +32,13 @@ def fer2013(
         str | None,
         typer.Option(
             "--sizes",
-            help="Pixels and epochs, such as 40:5,48:7,64:15; after a slash those of another cycle of learning.",
+            help="Pixels and epochs; default: 48:11,64:19. After a slash those of another cycle of learning.",
             metavar="S:N,…",
         ),
     ] = None,
     augmentation: Annotated[
-        Literal["mild", "full"], typer.Option("--augmentation", help="mild: smaller changes, for a short training.")
-    ] = "full",
+        Literal["mild", "full"], typer.Option("--augmentation", help="full: larger changes, for a long training.")
+    ] = "mild",
     batch_size: Annotated[int | None, typer.Option("--batch-size", min=2, help="Faces a step; default: 128.")] = None,
     learning_rate: Annotated[
         float | None, typer.Option("--learning-rate", min=0, help="At the peak of the first cycle; default: 0.002.")

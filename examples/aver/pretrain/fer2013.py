@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from examples.aver.pretrain.convolution import with_small_maps
 from examples.aver.pretrain.faces import CLASSES, PARTS, Faces, FaceSplits, read_faces, thinned, without_copies
 from examples.aver.pretrain.training import Batch, Recipe, Scores, fit, probabilities
-from examples.aver.pretrain.warp import Warp, warped
+from examples.aver.pretrain.warp import Warp, mild, warped
 from mrpnkit.extractors.pixels import Pixels
 
-CYCLES = (((64, 9), (80, 5), (96, 4)), ((64, 6), (80, 5)), ((80, 3),))
+CYCLES = (((48, 11), (64, 19)),)
 SIZE = CYCLES[-1][-1][0]
 """Pixels at which the network is selected and tested."""
 
@@ -40,7 +40,7 @@ class FaceRecipe:
 
     architecture: str = "resnet18"
     cycles: tuple[tuple[tuple[int, int], ...], ...] = CYCLES
-    warp: Warp = field(default_factory=Warp)
+    warp: Warp = field(default_factory=mild)
     training: Recipe = field(default_factory=Recipe)
 
 
