@@ -230,3 +230,18 @@ def test_a_loss_that_is_not_finite_stops_it(tmp_path: Path) -> None:
 
     with pytest.raises(TrainingError, match="The loss is nan in epoch 1; try a smaller learning rate"):
         fit(network(), Broken(1), RECIPE, tmp_path, about={})
+
+
+def test_no_epoch_is_begun_that_would_end_too_late(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Epochs of ten seconds by a clock that is counted: three fit into 36 of them, and the rest goes on later."""
+    from examples.aver.pretrain import training
+
+    ticks = iter(range(0, 10_000, 10))
+    monkeypatch.setattr(training.time, "perf_counter", lambda: float(next(ticks)))
+    said: list[str] = []
+    whole = fit(network(), Stripes(6), RECIPE, tmp_path / "whole", about={}, say=said.append)
+    assert {row["seconds"] for row in whole} == {10.0}
+    part = fit(network(), Stripes(6), RECIPE, tmp_path / "part", about={}, minutes=0.6, say=said.append)
+    assert len(part) == 3
+    assert said[-1] == "0.6 minutes: stops after 3 of 6 epochs"
+    assert fit(network(), Stripes(6), RECIPE, tmp_path / "part", about={}, say=said.append) == whole

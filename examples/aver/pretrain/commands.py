@@ -43,6 +43,10 @@ def fer2013(
     learning_rate: Annotated[
         float | None, typer.Option("--learning-rate", min=0, help="At the peak of the first cycle; default: 0.002.")
     ] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option("--minutes", min=0, help="Begins no epoch that would end later; default: trains all."),
+    ] = None,
     mixing: Annotated[float, typer.Option("--mixing", min=0, help="The alpha of mixup; 0: none.")] = 0.0,
     seed: Seed = 0,
     device: Device = "cpu",
@@ -78,7 +82,8 @@ def fer2013(
     )
     if small:
         recipe = small_faces(recipe)
-    conclude_faces(train_faces(data, out, recipe, device=device, most=200 if small else None), out, result)
+    outcome = train_faces(data, out, recipe, device=device, minutes=minutes, most=200 if small else None)
+    conclude_faces(outcome, out, result)
 
 
 @pretrain.command()

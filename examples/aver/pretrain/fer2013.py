@@ -131,7 +131,13 @@ class FaceOutcome(NamedTuple):
 
 
 def train_faces(
-    data: Path, out: Path, recipe: FaceRecipe, *, device: str = "cpu", most: int | None = None
+    data: Path,
+    out: Path,
+    recipe: FaceRecipe,
+    *,
+    device: str = "cpu",
+    minutes: float | None = None,
+    most: int | None = None,
 ) -> FaceOutcome:
     """Trains to the end, or goes on; tests the selected epoch on the test part once.
 
@@ -140,6 +146,7 @@ def train_faces(
         out: folder of state, weights and metrics.
         recipe: settings.
         device: where the network runs.
+        minutes: no epoch is begun that would end later.
         most: read no more pictures of each part than this, evenly spread; to see whether everything works.
     """
     splits = without_copies(read_faces(data, seed=recipe.training.seed))
@@ -148,7 +155,7 @@ def train_faces(
     network = face_network(recipe).to(device)
     task = FaceTask(splits, recipe, face_pixels(network, None).to(device), torch.device(device))
     settings: dict[str, Any] = {"faces": splits.about, "settings": _plain(recipe)}
-    history = fit(network, task, recipe.training, out, about=settings)
+    history = fit(network, task, recipe.training, out, about=settings, minutes=minutes)
     size = recipe.cycles[-1][-1][0]
     scores = {views: face_scores(network, splits.test, size, recipe, views) for views in get_args(Views)}
     counts = {part: len(getattr(splits, part).labels) for part in PARTS}

@@ -47,6 +47,7 @@ def conclude_faces(outcome: FaceOutcome, out: Path, result: Path | None) -> dict
         **outcome.about,
         **_settings(outcome.training),
         "selected_by": f"accuracy on the validation part{' (PublicTest)' if official else ''}, one view",
+        "epochs": f"{len(outcome.history)} of {_planned(outcome.about['cycles'])}",
         "test": f"{'PrivateTest' if official else 'the test part'}, once",
         "test_accuracy": "mean of the probabilities of ten views: a face and its mirror image, also shifted",
     }
@@ -101,6 +102,10 @@ def _of_history(history: Sequence[Mapping[str, float]]) -> dict[str, Figure]:
         "validation_accuracy": Figure(max(row["validation_accuracy"] for row in history), "fraction"),
         "minutes": Figure(sum(row["seconds"] for row in history) / 60, "min"),
     }
+
+
+def _planned(cycles: Sequence[Sequence[Sequence[int]]]) -> int:
+    return sum(epochs for cycle in cycles for _, epochs in cycle)
 
 
 def _settings(recipe: Recipe) -> dict[str, Any]:

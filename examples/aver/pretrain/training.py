@@ -103,6 +103,7 @@ def fit(
     folder: Path,
     *,
     about: Mapping[str, Any],
+    minutes: float | None = None,
     say: Callable[[str], None] = print,
 ) -> list[dict[str, float]]:
     """Trains to the end and leaves the best weights in ``folder/best.safetensors``; goes on where it was stopped.
@@ -114,6 +115,7 @@ def fit(
         folder: what is kept; made.
         about: whatever else decides the result; a state in the folder must have the same. Only cycles may be added to
             those that it was trained for.
+        minutes: no epoch is begun that would end later, if it took as long as the one before; by default all are.
         say: is given a line an epoch.
 
     Returns:
@@ -137,6 +139,9 @@ def fit(
         if name in state:
             part.load_state_dict(state[name])
     for epoch in range(len(history), sum(task.cycles)):
+        if minutes is not None and history and _seconds(history) + history[-1]["seconds"] > 60 * minutes:
+            say(f"{minutes:g} minutes: stops after {epoch} of {sum(task.cycles)} epochs")
+            break
         if epoch in starts:
             parts["scheduler"] = scheduler = _cycle(optimizer, task, recipe, starts, starts.index(epoch))
         row = _epoch(network, average, task, recipe, epoch, optimizer, scheduler, device)
@@ -153,6 +158,10 @@ def fit(
     network.load_state_dict(load_file(folder / BEST))
     network.eval()
     return history
+
+
+def _seconds(history: Sequence[Mapping[str, float]]) -> float:
+    return sum(row["seconds"] for row in history)
 
 
 def save_weights(path: Path, network: nn.Module) -> None:
