@@ -236,7 +236,7 @@ def test_no_epoch_is_begun_that_would_end_too_late(tmp_path: Path, monkeypatch: 
     """Epochs of ten seconds by a clock that is counted: three fit into 36 of them, and the rest goes on later."""
     from examples.aver.pretrain import training
 
-    ticks = iter(range(0, 10_000, 10))
+    ticks = iter(range(0, 10_000, 5))  # an epoch looks three times
     monkeypatch.setattr(training.time, "perf_counter", lambda: float(next(ticks)))
     said: list[str] = []
     whole = fit(network(), Stripes(6), RECIPE, tmp_path / "whole", about={}, say=said.append)
