@@ -96,7 +96,7 @@ def bootstrap(
     Samples of one person resemble each other; where ``clusters`` says who belongs together, whole clusters are drawn
     (with replacement), so that the interval is that of other people and not of other clips of the same ones. Drawn from
     few clusters, percentile intervals are too narrow: of five they hold the truth in 80 % and not in 95 %. Of five to
-    nineteen clusters the interval is therefore the mean ± t · its standard error over clusters (:func:`over_clusters`).
+    nineteen clusters the interval is therefore that of Student's t, as in :func:`cluster_t_test`.
     Fewer than five tell too little, as do clusters without any spread: samples are drawn.
 
     Args:
@@ -113,7 +113,7 @@ def bootstrap(
         raise InputError("bootstrap was given no values; expected one or more.")
     sums, counts = np.asarray(values, dtype=np.float64), np.ones(len(values))
     if clusters is not None and several(clusters):
-        mean, error, number = over_clusters(values, clusters)
+        mean, error, number = _over_clusters(values, clusters)
         if number < MANY and error > 0:
             reach = t_quantile((1 + confidence) / 2, number - 1) * error
             return Interval(mean, mean - reach, mean + reach)
@@ -130,13 +130,8 @@ def bootstrap(
     return Interval(float(np.mean(values)), float(low), float(high))
 
 
-def over_clusters(values: NDArray[np.float64], clusters: NDArray[Any]) -> tuple[float, float, int]:
-    """The mean of values, its standard error over whole clusters, and their number G.
-
-    The mean is the ratio Σ s_c / Σ n_c of the sums and sizes of clusters. Its variance, linearised, is
-    G / (G − 1) · Σ (s_c − mean · n_c)² / (Σ n_c)² (Cochran 1977, chapter 6). Of clusters of one size this is the
-    standard error of the mean of their means. Exactly 0 where clusters differ by no more than rounding.
-    """
+def _over_clusters(values: NDArray[np.float64], clusters: NDArray[Any]) -> tuple[float, float, int]:
+    """The mean of values, its standard error over whole clusters, 0 where they differ by rounding alone; how many."""
     sums, counts = _sums(values, clusters)
     number, mean = len(sums), float(sums.sum() / counts.sum())
     off = sums - mean * counts
@@ -148,8 +143,10 @@ def over_clusters(values: NDArray[np.float64], clusters: NDArray[Any]) -> tuple[
 def cluster_t_test(values: NDArray[np.float64], clusters: NDArray[Any]) -> float:
     """The p value, two-sided: could the expectation of values be 0, whole clusters being what was drawn?
 
-    Student's t of the mean over its standard error (:func:`over_clusters`) with as many degrees of freedom as there are
-    clusters less one. Where clusters have no spread, that of the sign test.
+    The mean is the ratio Σ s_c / Σ n_c of the sums and the sizes of G clusters. Its variance, linearised, is
+    G / (G − 1) · Σ (s_c − mean · n_c)² / (Σ n_c)² (Cochran 1977, chapter 6); the mean over its root follows Student's t
+    with G − 1 degrees of freedom. Of clusters of one size this is the t test of their means. Where clusters have no
+    spread, p is that of the sign test.
 
     Raises:
         InputError: fewer than two clusters.
@@ -160,7 +157,7 @@ def cluster_t_test(values: NDArray[np.float64], clusters: NDArray[Any]) -> float
     """
     if len(np.unique(clusters)) < 2:
         raise InputError("cluster_t_test was given fewer than two clusters; test their samples instead.")
-    mean, error, number = over_clusters(values, clusters)
+    mean, error, number = _over_clusters(values, clusters)
     if error == 0:
         return sign_test(number) if mean else 1.0
     return t_probability(abs(mean) / error, number - 1)

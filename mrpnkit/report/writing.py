@@ -37,12 +37,12 @@ def write_report(
         InputError: runs that cannot be compared, or no such column.
     """
     summary, place = read_summary(folder), Path(folder) / FOLDER if out is None else Path(out)
+    findings = find(folder, beside=beside, cluster=cluster) if summary.folds else None
     written = [write_json(place / DATA, {**summary._asdict()})]
     drawn = draw_curves(summary, place) if importlib.util.find_spec("matplotlib") is not None else []
     text = place / TEXT
     text.write_text(as_text(summary, drawn), encoding="utf-8")
-    if summary.folds:
-        findings = find(folder, beside=beside, cluster=cluster)
+    if findings is not None:
         if importlib.util.find_spec("jinja2") is not None:
             from mrpnkit.report.page import write_page
 
