@@ -187,6 +187,12 @@ def test_report_is_written(place: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert len(json.loads((place / "run" / "report" / "summary.json").read_text(encoding="utf-8"))["curves"]["1"]) == 2
 
 
+def test_report_is_written_where_asked(place: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    code, out, _ = call(capsys, "report", place / "run", "--cluster", "sex", "--out", tmp_path / "there")
+    assert code == 0
+    assert {Path(line) for line in out.splitlines()} == {p for p in (tmp_path / "there").rglob("*") if p.is_file()}
+
+
 def test_extract_writes_a_corpus(place: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     code, _, err = call(capsys, "extract", place / "run", "--out", tmp_path / "features", "--fold", 2, "--cpu")
     assert code == 0
@@ -319,6 +325,9 @@ def test_audit_by_hand() -> None:
         (["check", "{toml}", "--length", "voice=3"], "Lengths are given for ['voice']; the branches are"),
         (["check", "{toml}", "--length", "audio=0"], "The length of 'audio' is 0"),
         (["report", "{corpus}"], "is no run"),
+        (["report", "{run}", "--cluster", "speaker", "--out", "x"], "There is no column 'speaker'"),
+        (["report", "{run}", "{run}", "--cluster", "sex", "--out", "x"], "--cluster goes with one run"),
+        (["report", "{run}", "{run}", "--beside", "a={run}", "--out", "x"], "--beside goes with one run"),
         (["tain"], "No such command 'tain'"),
     ],
 )

@@ -1,16 +1,17 @@
 """The ranking and what an ablation asks for beyond the paper's networks, trained at once in several processes."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest, ttest_rel
 from scipy.stats import t as student
-from scipy.stats import ttest_rel
 
 from mrpnkit.ablation import run_ablation, variants
-from mrpnkit.analysis import holm, ranking, t_probability
+from mrpnkit.analysis import Difference, holm, paired_difference, ranking, t_probability
 from mrpnkit.config import parse_config
 from mrpnkit.errors import ConfigError, InputError, RunError
 from mrpnkit.report.comparison import compare, is_ablation, write_comparison
@@ -37,6 +38,25 @@ def test_ranking_is_of_paired_t_tests_with_the_first() -> None:
     assert ranking({"a": [0.5], "b": [0.4]})[1].adjusted == 1.0
     with pytest.raises(InputError, match="the same number of folds"):
         ranking({"a": [0.5], "b": [0.4, 0.3]})
+
+
+def test_differences_without_spread_are_no_certainty() -> None:
+    """Two folds that differ alike, but for rounding, show no more than two coins that fall on one side."""
+    first, second = [0.5, 0.7], [0.25, 0.45]
+    found = paired_difference(first, second)
+    assert (found.mean, found.low, found.high) == (pytest.approx(0.25), -math.inf, math.inf)
+    assert not found.established
+    for folds in (2, 5, 6, 9):
+        values = {"a": [0.25 + n / 10 for n in range(folds)], "b": [n / 10 for n in range(folds)]}
+        behind = ranking(values)[1]
+        expected = binomtest(folds, folds).pvalue
+        assert behind.adjusted == pytest.approx(expected)
+        assert behind.verdict == ("behind" if expected < 0.05 else "not established")
+        assert paired_difference(values["a"], values["b"]).established == (expected < 0.05)
+    assert paired_difference(values["a"], values["b"])[1:] == pytest.approx((0.25, 0.25))
+    assert not paired_difference(values["a"][:6], values["b"][:6], confidence=0.99).established
+    assert paired_difference([0.5] * 9, [0.5] * 9) == Difference(0.0, 0.0, 0.0)
+    assert ranking({"a": [0.5] * 9, "b": [0.5] * 9})[1].adjusted == 1.0
 
 
 def test_fusions_and_balancers_are_tried_in_every_combination() -> None:

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -93,12 +94,11 @@ def test_what_is_written(written: dict[str, Path]) -> None:
     right = sum(row["true"] == row["fused"] for row in rows) / 72
     cell = next(csv.DictReader(io.StringIO(written["emotion_interference.csv"].read_text(encoding="utf-8"))))
     assert cell["axis"] == "all"
+    assert cell["test"] == "McNemar, and t over clusters"  # six actors
     assert right == pytest.approx(float(cell["fused"]), abs=0.1)  # the audio lacks some samples
 
 
 def test_without_the_data_what_can_be_said_is_said(run: Path, tmp_path: Path) -> None:
-    import shutil
-
     shutil.copytree(run, tmp_path / "moved")
     findings = find(tmp_path / "moved", draws=20)
     assert not findings.data_found
@@ -124,9 +124,46 @@ def test_another_run_stands_beside(run: Path, tmp_path: Path) -> None:
         read_outcomes(opened, "mood")
 
 
-def test_a_run_without_a_finished_fold_has_no_findings(run: Path, tmp_path: Path) -> None:
-    import shutil
+def test_a_run_on_other_data_does_not_stand_beside(run: Path, tmp_path: Path) -> None:
+    """As many samples, in the same folds, under other names: a pairing row by row would not notice."""
+    other = small_corpus(samples=72)
+    other.ids = [f"film{row}" for row in range(72)]
+    other.save(tmp_path / "corpus")
+    config = parse_config({**CONFIG, "training": {**CONFIG["training"], "epochs": 1}})
+    run_experiment(config, tmp_path / "other", base=tmp_path, corpus=other, cpu=True)
+    with pytest.raises(InputError, match="72 of ours not among them"):
+        find(run, beside={"other": tmp_path / "other"}, draws=20)
+    shutil.rmtree(tmp_path / "corpus")
+    with pytest.raises(InputError, match=r"was trained on other data than .* samples cannot be paired"):
+        find(run, beside={"other": tmp_path / "other"}, draws=20)
 
+
+def test_the_column_of_groups_is_one_that_there_is(run: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"There is no column 'speaker' .* have actor, sex"):
+        find(run, cluster="speaker", draws=20)
+    by_default, by_actor, by_sex = (find(run, cluster=one, draws=20).targets[0] for one in (None, "actor", "sex"))
+    assert by_default.interference.cells == by_actor.interference.cells
+    for found, test in ((by_actor, "McNemar, and t over clusters"), (by_sex, "McNemar")):
+        assert {cell.test for cell in found.interference.on("all")} == {test}
+    assert by_actor.worth is not None
+    assert by_sex.worth is not None
+    assert by_actor.worth.shares == by_sex.worth.shares
+    assert by_actor.worth.intervals != by_sex.worth.intervals
+    shutil.copytree(run, tmp_path / "moved")
+    with pytest.raises(InputError, match=r"'actor' stands in the data of .*moved, which are not where they were"):
+        find(tmp_path / "moved", cluster="actor", draws=20)
+
+
+def test_a_report_is_written_where_it_is_asked_for(run: Path, tmp_path: Path) -> None:
+    written = write_report(run, out=tmp_path / "elsewhere")
+    assert all(path.is_relative_to(tmp_path / "elsewhere") for path in written)
+    assert {path.name for path in written} >= {"index.html", "summary.md", "emotion_shares.csv"}
+    with pytest.raises(InputError, match="no column"):
+        write_report(run, cluster="speaker", out=tmp_path / "nothing")
+    assert not (tmp_path / "nothing").exists()
+
+
+def test_a_run_without_a_finished_fold_has_no_findings(run: Path, tmp_path: Path) -> None:
     shutil.copytree(run, tmp_path / "begun")
     for path in (tmp_path / "begun").glob("fold-*/fold.json"):
         path.unlink()

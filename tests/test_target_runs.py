@@ -23,7 +23,9 @@ from mrpnkit.data.audit import audit
 from mrpnkit.errors import ConfigError, InputError
 from mrpnkit.experiment import make_trainer, run_experiment
 from mrpnkit.predict import Predictor, evaluate_corpus
-from mrpnkit.report import write_report
+from mrpnkit.report import find, write_report
+from mrpnkit.report.reading import read_outcomes
+from mrpnkit.report.words import sentences
 from mrpnkit.runs import Run, corpus_of, outline_of
 from mrpnkit.targets import Classification, MultiLabel, Regression
 from tests.small_targets import LEVELS, MOODS, TOML, every_target
@@ -130,6 +132,35 @@ def test_what_is_answered_and_left_empty(run: Path) -> None:
 def test_a_report_has_a_figure_for_every_target(run: Path) -> None:
     names = {path.name for path in write_report(run)}
     assert {"emotion_accuracy.png", "mood_macro_f1.png", "age_mae.png", "level_qwk.png"} <= names
+
+
+def test_a_report_decides_for_ordered_classes_as_the_metrics_do(run: Path) -> None:
+    outcomes = read_outcomes(Run.open(run), "level")
+    for number in (1, 2, 3):
+        stored = json.loads((run / f"fold-0{number}" / "fold.json").read_text())
+        here = outcomes.only(outcomes.folds == number)
+        assert here.accuracy("fused") == pytest.approx(stored["metrics"]["level/fused/accuracy"])
+        assert here.confusion("fused").tolist() == stored["confusion"]["level"]["fused"]
+
+
+def test_a_report_says_in_words_how_numbers_and_labels_fare(run: Path) -> None:
+    said = sentences(find(run, draws=20))
+    folds = [json.loads((run / f"fold-0{n}" / "fold.json").read_text())["metrics"] for n in (1, 2, 3)]
+    for target, name in (("age", "mae"), ("mood", "macro_f1")):
+        mean = np.mean([fold[f"{target}/fused/{name}"] for fold in folds])
+        assert any(
+            text.startswith(f"{target}: {name} of the fusion is {mean:.3f}, a mean over 3 folds.") for text in said
+        )
+    assert any(text.endswith("and not for mood and age.") for text in said)
+
+
+def test_the_page_of_a_target_of_numbers_has_words(tmp_path: Path) -> None:
+    chosen = config("targets={age={kind='regression'}}", "folds.only=[1]", "training.epochs=1")
+    run_experiment(chosen, tmp_path / "run", base=tmp_path, corpus=every_target(), cpu=True)
+    pages = [path for path in write_report(tmp_path / "run") if path.name == "index.html"]
+    words = pages[0].read_text(encoding="utf-8").partition("In plain words</h2>")[2].partition("</section>")[0]
+    assert "age: mae of the fusion is " in words
+    assert "are looked for where answers are classes, and not for age." in words
 
 
 def test_an_ablation_knows_that_less_error_is_better(tmp_path: Path) -> None:

@@ -47,6 +47,8 @@ def test_tables_on_the_screen(ablation: Ablation) -> None:
     assert "nan" not in text
     assert "0.450 ± 0.071 (2 of 3 folds)" in text
     assert text.count("not measured") == 2  # the means, and the ranking
+    assert "yes, of 3 folds only" in text
+    assert "unknown: all equal" in text  # N0 − a: three times 0.1
 
 
 def test_comparison_of_an_ablation(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The comparison of networks over folds: what has been measured, its table and its figures."""
 
+import math
 import statistics
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -91,7 +92,8 @@ class Comparison(NamedTuple):
         for first, second in self.pairs:
             mean, low, high = self.difference(first, second)
             established = "yes" if low > 0 or high < 0 else "no"
-            interval = f"{100 * low:+.1f} … {100 * high:+.1f}" if len(self.folds) > 1 else "needs two folds"
+            unknown = "unknown: all equal" if len(self.folds) > 1 else "needs two folds"
+            interval = f"{100 * low:+.1f} … {100 * high:+.1f}" if math.isfinite(low) else unknown
             table.add_row(f"{first.upper()} − {second.upper()}", f"{100 * mean:+.1f}", interval, established)
         return table
 

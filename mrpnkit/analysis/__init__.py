@@ -7,7 +7,16 @@ from mrpnkit.analysis.interference import Cell, Interference, interference
 from mrpnkit.analysis.outcomes import Outcomes
 from mrpnkit.analysis.ranking import Rank, ranking
 from mrpnkit.analysis.residual import Residuals, inspect_residuals
-from mrpnkit.analysis.significance import Interval, below_zero, bootstrap, holm, holm_of_candidates, mcnemar, sign_flip
+from mrpnkit.analysis.significance import (
+    Interval,
+    below_zero,
+    bootstrap,
+    cluster_t_test,
+    holm,
+    holm_of_candidates,
+    mcnemar,
+    sign_flip,
+)
 from mrpnkit.analysis.subsets import Worth, judge_subsets, shapley, subsets_of, worth
 
 __all__ = [
@@ -27,6 +36,7 @@ __all__ = [
     "below_zero",
     "bootstrap",
     "calibration",
+    "cluster_t_test",
     "fuzziness",
     "holm",
     "holm_of_candidates",

@@ -10,7 +10,7 @@ from mrpnkit.errors import InputError
 
 
 class Bin(NamedTuple):
-    """The samples whose highest probability lies in (low, high]: how many, its mean, and the share that is right."""
+    """The samples whose confidence lies in (low, high]: how many, its mean, and the share that is right."""
 
     low: float
     high: float
@@ -36,6 +36,9 @@ class Calibration(NamedTuple):
 def calibration(outcomes: Outcomes, head: str, *, bins: int = 15) -> Calibration:
     """Reliability of a head in bins of equal width (Guo et al. 2017, arXiv:1706.04599).
 
+    Its confidence is the probability that it gives to the class that it decides for: the highest, or of an ordinal
+    target that of the median.
+
     ECE is the mean distance between confidence and accuracy over the bins, weighted by their samples; MCE the largest.
     The Brier score is the mean squared distance of the probabilities from the truth, summed over classes.
 
@@ -51,8 +54,8 @@ def calibration(outcomes: Outcomes, head: str, *, bins: int = 15) -> Calibration
     p, labels = outcomes.probabilities[head][judged], outcomes.labels[judged]
     if not len(labels):
         return Calibration(0, float("nan"), float("nan"), float("nan"), float("nan"), [])
-    confidence = p.max(axis=1)
-    right = (p.argmax(axis=1) == labels).astype(np.float64)
+    confidence = outcomes.confidence(head)[judged]
+    right = outcomes.right(head)[judged].astype(np.float64)
     place = np.clip(np.ceil(np.round(confidence * bins, 9)).astype(np.int64) - 1, 0, bins - 1)
     found = []
     for number in range(bins):

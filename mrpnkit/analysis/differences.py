@@ -11,6 +11,9 @@ from typing import NamedTuple
 
 from mrpnkit.errors import InputError
 
+ROUNDING = 1e-12
+"""Of the largest value: a spread that is no larger comes from rounding."""
+
 
 class Difference(NamedTuple):
     """Mean of paired differences, with the ends of its interval; NaN and no bounds where there was no pair."""
@@ -30,7 +33,9 @@ def paired_difference(first: Sequence[float], second: Sequence[float], *, confid
 
     The t test takes pairs as independent, which folds that share training samples are not quite: read the interval
     as the least that is uncertain. Pairs of which one value is not finite do not count; where none is left, the mean
-    is NaN and the interval unbounded.
+    is NaN and the interval unbounded. Differences that are all equal, but not 0, have no spread to reckon with, which
+    is no certainty: the sign test decides. Its p is 2 · ½ⁿ, so that below six pairs the 95 % interval is unbounded;
+    from there on it is the mean alone.
 
     Raises:
         InputError: no pairs.
@@ -42,8 +47,11 @@ def paired_difference(first: Sequence[float], second: Sequence[float], *, confid
         raise InputError("paired_difference was given no pairs; expected one or more.")
     gains = gains_of(first, second)
     mean = mean_of_known(gains)
-    if len(gains) < 2:
+    equal = len(gains) > 1 and without_spread(gains)
+    if len(gains) < 2 or (equal and any(gains) and sign_test(len(gains)) > 1 - confidence):
         return Difference(mean, -math.inf, math.inf)
+    if equal:
+        return Difference(mean, mean, mean)
     reach = t_quantile((1 + confidence) / 2, len(gains) - 1) * statistics.stdev(gains) / len(gains) ** 0.5
     return Difference(mean, mean - reach, mean + reach)
 
@@ -56,6 +64,20 @@ def gains_of(first: Sequence[float], second: Sequence[float]) -> list[float]:
     """
     pairs = zip(first, second, strict=True)
     return [float(a - b) for a, b in pairs if math.isfinite(a) and math.isfinite(b)]
+
+
+def without_spread(values: Sequence[float]) -> bool:
+    """Whether two values or more are equal but for rounding.
+
+    >>> without_spread([0.5 - 0.25, 0.7 - 0.45]), without_spread([0.25, 0.26])
+    (True, False)
+    """
+    return statistics.stdev(values) <= ROUNDING * max(map(abs, values))
+
+
+def sign_test(count: int) -> float:
+    """The p value, two-sided, of so many differences that all have one sign: 2 · ½ⁿ, 1 at most."""
+    return min(1.0, 2 * 0.5**count)
 
 
 def mean_of_known(values: Sequence[float]) -> float:

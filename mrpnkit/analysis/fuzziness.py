@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mrpnkit.analysis.axes import ALL, FOLD, axes_of, members
+from mrpnkit.analysis.axes import ALL, axes_of, members
 from mrpnkit.analysis.outcomes import Outcomes
 from mrpnkit.analysis.significance import Interval, below_zero, bootstrap, holm, holm_of_candidates, sign_flip
 from mrpnkit.mrpn import FUSED
@@ -42,7 +42,7 @@ class Fuzzy(NamedTuple):
         branch: who may mislead.
         samples: how many it judged here.
         accuracy, elsewhere: its accuracy here and on all other samples; NaN where there are none.
-        information: what it says of the true class here, in bits a sample, with a bootstrap interval; below 0 is worse
+        information: what it says of the true class here, in bits a sample, with its interval; below 0 is worse
             than nothing.
         p: could that be 0 or more?
         adjusted: that p, adjusted for all cells of all axes (:func:`~mrpnkit.analysis.holm_of_candidates`).
@@ -204,7 +204,7 @@ def _cells(
             for branch in outcomes.branches:
                 here = inside & outcomes.judged(branch)
                 if here.any():
-                    belongs = clusters[here] if clusters is not None and axis != FOLD else None
+                    belongs = clusters[here] if clusters is not None else None
                     made.append((_cell(outcomes, (axis, value, branch), here, said[branch], belongs, draws), inside))
     adjusted = holm_of_candidates([cell.p for cell, _ in made])
     return [(cell._replace(adjusted=p), inside) for (cell, inside), p in zip(made, adjusted, strict=True)]
@@ -248,7 +248,7 @@ def _compare(
     both = inside & outcomes.judged(FUSED) & outcomes.judged(other)
     if not both.any():
         return cell
-    belongs = clusters[both] if clusters is not None and cell.axis != FOLD else None
+    belongs = clusters[both] if clusters is not None else None
     follows = sign_flip(said[FUSED][both] - said[other][both], belongs)
     fused, better = (float(outcomes.right(head)[both].mean()) for head in (FUSED, other))
     return cell._replace(other=other, fused=fused, better=better, follows=follows)

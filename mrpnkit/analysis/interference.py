@@ -11,11 +11,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mrpnkit.analysis.axes import FOLD, axes_of, members
+from mrpnkit.analysis.axes import axes_of, members
 from mrpnkit.analysis.fuzziness import Fuzzy, fuzziness
 from mrpnkit.analysis.outcomes import Outcomes
-from mrpnkit.analysis.significance import Interval, bootstrap, holm, mcnemar
+from mrpnkit.analysis.significance import Interval, bootstrap, cluster_t_test, holm, mcnemar, several
 from mrpnkit.mrpn import FUSED
+
+MCNEMAR, BOTH = "McNemar", "McNemar, and t over clusters"
 
 
 class Cell(NamedTuple):
@@ -29,9 +31,12 @@ class Cell(NamedTuple):
         fused, alone: their accuracies, as fractions.
         lost: samples where the fusion is wrong and the branch right.
         won: samples where the fusion is right and the branch wrong.
-        gain: fused − alone with a bootstrap interval.
-        p: of McNemar's exact test.
+        gain: fused − alone with an interval (:func:`~mrpnkit.analysis.bootstrap`).
+        p: of McNemar's exact test. It takes samples as independent, which those of one person are not: where five
+            clusters or more are in the cell, Student's t test over them has to agree, and the larger p counts
+            (:func:`~mrpnkit.analysis.cluster_t_test`).
         adjusted: that p, adjusted for all cells of the same axis (Holm).
+        test: ``"McNemar"``, or ``"McNemar, and t over clusters"``.
     """
 
     axis: str
@@ -45,6 +50,7 @@ class Cell(NamedTuple):
     gain: Interval
     p: float
     adjusted: float
+    test: str = MCNEMAR
 
     @property
     def inferior(self) -> bool:
@@ -82,7 +88,10 @@ class Interference(NamedTuple):
 
     @property
     def inferior_cases(self) -> list[Cell]:
-        """Where a single modality beats the fusion by more than chance, the clearest first."""
+        """Where a single modality beats the fusion by more than chance, the clearest first; of all axes.
+
+        The chance of a false one is held below the level within each axis, and not over all of them together.
+        """
         found = [cell for cell in self.cells if cell.inferior and cell.established()]
         return sorted(found, key=lambda cell: (cell.adjusted, cell.gain.value))
 
@@ -107,7 +116,8 @@ def interference(
 
     Args:
         outcomes: of all heads.
-        cluster: the group whose samples belong together, such as the actor: whole ones are drawn in the bootstrap.
+        cluster: the group whose samples belong together, such as the actor: where five or more of them are in a
+            cell, the interval is over whole ones, and a test over them has to agree, so that both speak of others too.
         axes: which groups are looked at; by default all that have at most 60 values.
         draws: of the bootstrap.
 
@@ -149,9 +159,11 @@ def _cell(
         return None
     ours, theirs = fused[both], outcomes.right(branch)[both]
     lost, won = int((~ours & theirs).sum()), int((ours & ~theirs).sum())
-    belongs = clusters[both] if clusters is not None and axis != FOLD else None
-    gain = bootstrap(ours.astype(np.float64) - theirs, belongs, draws=draws)
-    p = mcnemar(lost, won)
-    return Cell(
-        axis, value, branch, len(ours), float(ours.mean()), float(theirs.mean()), lost, won, gain, p, adjusted=p
-    )
+    gains = ours.astype(np.float64) - theirs
+    belongs = clusters[both] if clusters is not None else None
+    gain = bootstrap(gains, belongs, draws=draws)
+    p, test = mcnemar(lost, won), MCNEMAR
+    if belongs is not None and several(belongs):
+        p, test = max(p, cluster_t_test(gains, belongs)), BOTH
+    accuracies = float(ours.mean()), float(theirs.mean())
+    return Cell(axis, value, branch, len(ours), *accuracies, lost, won, gain, p, adjusted=p, test=test)

@@ -3,6 +3,7 @@
 Letters: n samples, C classes. A head is ``fused`` or a branch.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -13,6 +14,11 @@ from numpy.typing import NDArray
 from mrpnkit.arrays import Bools, Floats, Ints
 from mrpnkit.errors import InputError
 from mrpnkit.mrpn import FUSED
+from mrpnkit.targets import Kind
+
+KINDS: tuple[Kind, ...] = ("classification", "ordinal")
+"""Of targets whose answers are classes."""
+APART = "The runs cannot be compared sample by sample"
 
 
 class Outcomes(NamedTuple):
@@ -25,6 +31,8 @@ class Outcomes(NamedTuple):
         classes: names of the C classes.
         probabilities: (n, C) of each head, the fusion first; a row is NaN where the head had nothing to judge by.
         groups: (n,) texts of each column of the data set, such as the actor.
+        kind: of the target. A head decides for the most probable class of a ``"classification"``, and for the median
+            of an ``"ordinal"``, as :class:`~mrpnkit.targets.Ordinal` answers.
     """
 
     ids: NDArray[Any]
@@ -33,6 +41,7 @@ class Outcomes(NamedTuple):
     classes: tuple[str, ...]
     probabilities: dict[str, Float64[Floats, "samples classes"]]
     groups: dict[str, NDArray[Any]]
+    kind: Kind = "classification"
 
     @classmethod
     def of(
@@ -44,15 +53,21 @@ class Outcomes(NamedTuple):
         ids: Sequence[str] | None = None,
         folds: Sequence[int] | NDArray[np.int64] | None = None,
         groups: Mapping[str, Sequence[str]] | None = None,
+        kind: Kind = "classification",
     ) -> "Outcomes":
         """From arrays; samples without a label (−1) are left out.
 
         Raises:
-            InputError: no head ``fused``, numbers of samples or classes that differ, labels out of range.
+            InputError: no head ``fused``, numbers of samples or classes that differ, labels out of range, a kind
+                without classes.
 
         >>> Outcomes.of({"fused": np.eye(2), "audio": np.ones((2, 2)) / 2}, [0, 1]).accuracy("fused")
         1.0
         """
+        if kind not in KINDS:
+            raise InputError(
+                f"Outcomes of kind {kind!r}; expected {' or '.join(map(repr, KINDS))}, whose answers are classes."
+            )
         truth = np.asarray(labels, dtype=np.int64)
         count = len(truth)
         if FUSED not in probabilities:
@@ -82,6 +97,7 @@ class Outcomes(NamedTuple):
             names,
             {head: np.asarray(probabilities[head], dtype=np.float64)[known] for head in order},
             {name: values[known] for name, values in columns.items()},
+            kind,
         )
 
     @property
@@ -99,9 +115,18 @@ class Outcomes(NamedTuple):
         return np.asarray(~np.isnan(self.probabilities[head]).any(axis=1))
 
     def decided(self, head: str) -> Int64[Ints, "samples"]:
-        """(n,): the class of highest probability, −1 where the head had nothing to judge by."""
-        best = np.nan_to_num(self.probabilities[head], nan=-1.0).argmax(axis=1)
+        """(n,): the most probable class, or of an ordinal target the median; −1 where there was nothing to judge by."""
+        p = np.nan_to_num(self.probabilities[head], nan=-1.0)
+        if self.kind == "ordinal":
+            best = (p[:, :0:-1].cumsum(axis=1) > 0.5).sum(axis=1)  # P(y > k), from the last step up to the first
+        else:
+            best = p.argmax(axis=1)
         return np.where(self.judged(head), best, -1)
+
+    def confidence(self, head: str) -> Float64[Floats, "samples"]:
+        """(n,): the probability of the class that the head decides for, NaN where it had nothing to judge by."""
+        p = self.probabilities[head][np.arange(len(self.labels)), self.decided(head)]
+        return np.where(self.judged(head), p, np.nan)
 
     def right(self, head: str) -> Bool[Bools, "samples"]:
         """(n,): True where the head decides for the true class."""
@@ -122,20 +147,35 @@ class Outcomes(NamedTuple):
         """These outcomes with another run's head as a further one, such as a modality that was trained alone.
 
         Raises:
-            InputError: the name is taken, the other run tested other samples, or in other folds.
+            InputError: the name is taken; the other run tested other samples, or in other folds, or they have other
+                labels; a sample stands twice in a fold.
         """
         if head in self.probabilities:
             raise InputError(f"Outcomes have a head {head!r} already; give the other run's another name.")
         ours, theirs = self._keys(), other._keys()
+        for where, keys in (("here", ours), ("there", theirs)):
+            for (name, fold), times in Counter(keys).most_common(1):
+                if times > 1:
+                    raise InputError(
+                        f"{APART}: {name!r} stands {times} times in fold {fold} {where}, so that which is which "
+                        "cannot be told. Give every sample a name of its own, and compare one seed at a time."
+                    )
         place = {key: row for row, key in enumerate(theirs)}
         lacking = [key for key in ours if key not in place]
-        if lacking or len(theirs) != len(ours) or other.classes != self.classes:
+        if lacking or len(theirs) != len(ours) or (other.classes, other.kind) != (self.classes, self.kind):
             raise InputError(
-                f"The runs cannot be compared sample by sample: {len(ours)} samples of {len(self.classes)} classes "
-                f"here, {len(theirs)} of {len(other.classes)} there, {len(lacking)} of ours not among them. Train both "
-                "on the same data, folds and targets."
+                f"{APART}: {len(ours)} samples of {len(self.classes)} classes ({self.kind}) here, {len(theirs)} of "
+                f"{len(other.classes)} ({other.kind}) there, {len(lacking)} of ours not among them. Train both on the "
+                "same data, folds and targets."
             )
         rows = np.array([place[key] for key in ours], dtype=np.int64)
+        differing = np.flatnonzero(other.labels[rows] != self.labels)
+        if len(differing):
+            row = differing[0]
+            raise InputError(
+                f"{APART}: {ours[row][0]!r} is {self.classes[self.labels[row]]!r} here and "
+                f"{self.classes[other.labels[rows[row]]]!r} there ({len(differing)} such). Train both on the same data."
+            )
         return self._replace(probabilities={**self.probabilities, head: other.probabilities[of][rows]})
 
     def only(self, keep: Bool[Bools, "samples"]) -> "Outcomes":
@@ -147,6 +187,7 @@ class Outcomes(NamedTuple):
             self.classes,
             {head: values[keep] for head, values in self.probabilities.items()},
             {name: values[keep] for name, values in self.groups.items()},
+            self.kind,
         )
 
     def _keys(self) -> list[tuple[str, int]]:

@@ -5,7 +5,15 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from mrpnkit.analysis.differences import Difference, gains_of, mean_of_known, paired_difference, t_probability
+from mrpnkit.analysis.differences import (
+    Difference,
+    gains_of,
+    mean_of_known,
+    paired_difference,
+    sign_test,
+    t_probability,
+    without_spread,
+)
 from mrpnkit.analysis.significance import holm
 from mrpnkit.errors import InputError
 
@@ -106,13 +114,16 @@ def ranking(values: Mapping[str, Sequence[float]], *, less_is_better: bool = Fal
 
 
 def p_of(gains: Sequence[float]) -> float:
-    """The p value of a paired t test of differences, two-sided; 1 for one pair or where all differences are 0."""
+    """The p value of a paired t test of differences, two-sided; 1 for one pair or where all differences are 0.
+
+    Of differences that are all equal it is that of the sign test, as in
+    :func:`~mrpnkit.analysis.paired_difference`.
+    """
     if len(gains) < 2:
         return 1.0
-    spread = statistics.stdev(gains)
-    if spread == 0.0:
-        return 1.0 if not any(gains) else 0.0
-    return t_probability(abs(statistics.fmean(gains)) / spread * len(gains) ** 0.5, len(gains) - 1)
+    if without_spread(gains):
+        return sign_test(len(gains)) if any(gains) else 1.0
+    return t_probability(abs(statistics.fmean(gains)) / statistics.stdev(gains) * len(gains) ** 0.5, len(gains) - 1)
 
 
 def _or_none(value: float) -> float | None:

@@ -7,11 +7,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mrpnkit.analysis.differences import t_probability
+from mrpnkit.analysis.differences import ROUNDING, sign_test, t_probability, t_quantile, without_spread
 from mrpnkit.errors import InputError
 
 FEWEST = 5
 """From so many clusters on, whole clusters are drawn or tested; fewer tell too little of how clusters differ."""
+
+MANY = 20
+"""From so many clusters on, percentiles of drawn ones make an interval; of fewer, Student's t does."""
 
 
 class Interval(NamedTuple):
@@ -75,6 +78,11 @@ def holm_of_candidates(probabilities: Sequence[float], *, above: float = 0.5) ->
     return adjusted
 
 
+def several(clusters: NDArray[Any]) -> bool:
+    """Whether there are five clusters or more, so that they and not samples are drawn or tested."""
+    return len(np.unique(clusters)) >= FEWEST
+
+
 def bootstrap(
     values: NDArray[np.float64],
     clusters: NDArray[Any] | None = None,
@@ -83,11 +91,13 @@ def bootstrap(
     draws: int = 2000,
     seed: int = 0,
 ) -> Interval:
-    """The mean of values and its percentile interval by the bootstrap.
+    """The mean of values and its interval: a percentile interval by the bootstrap, of few clusters one by Student's t.
 
     Samples of one person resemble each other; where ``clusters`` says who belongs together, whole clusters are drawn
-    (with replacement), so that the interval is that of other people and not of other clips of the same ones. With
-    fewer than five clusters that tells too little, and samples are drawn.
+    (with replacement), so that the interval is that of other people and not of other clips of the same ones. Drawn from
+    few clusters, percentile intervals are too narrow: of five they hold the truth in 80 % and not in 95 %. Of five to
+    nineteen clusters the interval is therefore that of Student's t, as in :func:`cluster_t_test`.
+    Fewer than five tell too little, as do clusters without any spread: samples are drawn.
 
     Args:
         values: (n,), such as right − right of two heads.
@@ -101,12 +111,14 @@ def bootstrap(
     """
     if not len(values):
         raise InputError("bootstrap was given no values; expected one or more.")
-    if clusters is None or len(np.unique(clusters)) < FEWEST:
-        sums, counts = np.asarray(values, dtype=np.float64), np.ones(len(values))
-    else:
-        _, place = np.unique(clusters, return_inverse=True)
-        sums = np.asarray(np.bincount(place, weights=values), dtype=np.float64)
-        counts = np.bincount(place).astype(np.float64)
+    sums, counts = np.asarray(values, dtype=np.float64), np.ones(len(values))
+    if clusters is not None and several(clusters):
+        mean, error, number = _over_clusters(values, clusters)
+        if number < MANY and error > 0:
+            reach = t_quantile((1 + confidence) / 2, number - 1) * error
+            return Interval(mean, mean - reach, mean + reach)
+        if number >= MANY:
+            sums, counts = _sums(values, clusters)
     generator = np.random.default_rng(seed)
     means = np.empty(draws)
     block = max(1, 2_000_000 // len(sums))
@@ -116,6 +128,39 @@ def bootstrap(
         means[start : start + size] = sums[chosen].sum(axis=1) / counts[chosen].sum(axis=1)
     low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
     return Interval(float(np.mean(values)), float(low), float(high))
+
+
+def _over_clusters(values: NDArray[np.float64], clusters: NDArray[Any]) -> tuple[float, float, int]:
+    """The mean of values, its standard error over whole clusters, 0 where they differ by rounding alone; how many."""
+    sums, counts = _sums(values, clusters)
+    number, mean = len(sums), float(sums.sum() / counts.sum())
+    off = sums - mean * counts
+    if float(np.abs(off).max()) <= ROUNDING * float(np.abs(sums).max()):
+        return mean, 0.0, number
+    return mean, math.sqrt(number / (number - 1) * float((off**2).sum())) / float(counts.sum()), number
+
+
+def cluster_t_test(values: NDArray[np.float64], clusters: NDArray[Any]) -> float:
+    """The p value, two-sided: could the expectation of values be 0, whole clusters being what was drawn?
+
+    The mean is the ratio Σ s_c / Σ n_c of the sums and the sizes of G clusters. Its variance, linearised, is
+    G / (G − 1) · Σ (s_c − mean · n_c)² / (Σ n_c)² (Cochran 1977, chapter 6); the mean over its root follows Student's t
+    with G − 1 degrees of freedom. Of clusters of one size this is the t test of their means. Where clusters have no
+    spread, p is that of the sign test.
+
+    Raises:
+        InputError: fewer than two clusters.
+
+    >>> people = np.repeat(np.arange(5), 4)
+    >>> cluster_t_test(np.where(people == 0, -1.0, 1.0), people) > 0.05 > cluster_t_test(1.0 + people, people)
+    True
+    """
+    if len(np.unique(clusters)) < 2:
+        raise InputError("cluster_t_test was given fewer than two clusters; test their samples instead.")
+    mean, error, number = _over_clusters(values, clusters)
+    if error == 0:
+        return sign_test(number) if mean else 1.0
+    return t_probability(abs(mean) / error, number - 1)
 
 
 def below_zero(values: NDArray[np.float64], clusters: NDArray[Any] | None = None, *, most: float) -> float:
@@ -139,8 +184,9 @@ def below_zero(values: NDArray[np.float64], clusters: NDArray[Any] | None = None
     shares = np.append(np.arange(1, 10) / 10, 0.99)
     fortunes = np.array([np.log1p(-np.minimum(share * values / most, share)).sum() for share in shares])
     highest = float(fortunes.max())
-    betting = min(1.0, math.exp(-highest - math.log(np.exp(fortunes - highest).mean())))
-    if clusters is None or len(np.unique(clusters)) < FEWEST:
+    log_p = -(highest + math.log(np.exp(fortunes - highest).mean()))
+    betting = 1.0 if log_p >= 0 else math.exp(log_p)
+    if clusters is None or not several(clusters):
         return betting
     return max(betting, _student_below_zero(_cluster_means(values, clusters)))
 
@@ -162,7 +208,7 @@ def sign_flip(
     """
     if not len(values):
         raise InputError("sign_flip was given no values; expected one or more.")
-    if clusters is not None and len(np.unique(clusters)) >= FEWEST:
+    if clusters is not None and several(clusters):
         return _student_below_zero(_cluster_means(values, clusters))
     generator, sum_ = np.random.default_rng(seed), float(values.sum())
     lower, block = 0, max(1, 1_000_000 // len(values))
@@ -173,16 +219,22 @@ def sign_flip(
     return (1 + lower) / (1 + draws)
 
 
-def _cluster_means(values: NDArray[np.float64], clusters: NDArray[Any]) -> NDArray[np.float64]:
+def _sums(values: NDArray[np.float64], clusters: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The sum and the number of the values of each cluster."""
     _, place = np.unique(clusters, return_inverse=True)
-    return np.asarray(np.bincount(place, weights=values) / np.bincount(place))
+    return np.asarray(np.bincount(place, weights=values), dtype=np.float64), np.bincount(place).astype(np.float64)
+
+
+def _cluster_means(values: NDArray[np.float64], clusters: NDArray[Any]) -> NDArray[np.float64]:
+    sums, counts = _sums(values, clusters)
+    return sums / counts
 
 
 def _student_below_zero(means: NDArray[np.float64]) -> float:
-    error = float(means.std(ddof=1)) / math.sqrt(len(means))
     mean = float(means.mean())
-    if error == 0:  # all equal, as of heads that are sure: the sign test
+    if without_spread(means.tolist()):  # as of heads that are sure: the sign test
         return 1.0 if mean >= 0 else 0.5 ** len(means)
+    error = float(means.std(ddof=1)) / math.sqrt(len(means))
     tail = t_probability(abs(mean) / error, len(means) - 1) / 2
     return tail if mean < 0 else 1 - tail
 

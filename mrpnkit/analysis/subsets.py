@@ -6,7 +6,7 @@ class: Shapley's share of the mutual information.
 
 import itertools
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mrpnkit.analysis.significance import Interval, bootstrap
 from mrpnkit.data import Batch
 from mrpnkit.errors import InputError
 from mrpnkit.mrpn import MRPN, MRPNFeatures
@@ -99,12 +100,16 @@ class Worth(NamedTuple):
         information: of each subset, in bits: what its probabilities tell of the class.
         accuracy: of each subset, as a fraction.
         shares: of each modality, in bits; they add up to the information of all modalities together.
+        intervals: of each share, 95 % (:func:`~mrpnkit.analysis.bootstrap`); frequencies of classes are taken as known.
+        together: the information of all modalities with its interval.
     """
 
     entropy: float
     information: dict[Subset, float]
     accuracy: dict[Subset, float]
     shares: dict[str, float]
+    intervals: dict[str, Interval]
+    together: Interval
 
     def curve(self) -> list[tuple[int, float, float, float]]:
         """Present modalities, and mean, least and largest accuracy over the subsets of that size."""
@@ -120,18 +125,27 @@ class Worth(NamedTuple):
         ]
 
 
-def worth(probabilities: Probabilities, labels: NDArray[np.int64]) -> Worth:
+def worth(
+    probabilities: Probabilities,
+    labels: NDArray[np.int64],
+    *,
+    clusters: NDArray[Any] | None = None,
+    draws: int = 2000,
+) -> Worth:
     """Information and accuracy of every subset, and Shapley's share of every modality.
 
     What a subset tells of the class is measured as H(Y) − E[−log₂ p(y | x)]: the entropy of the labels less the
     network's log loss. It is a lower bound of the mutual information, and it can be negative, where the network is
-    surer than it should be. A modality's share is Shapley's: the mean, over all orders in which modalities can be
-    added one by one, of what it adds when its turn comes. Rows that a subset cannot judge count with the frequencies
+    surer than it should be, or where it has learned nothing: equal probabilities for classes of unequal frequency tell
+    less than their frequencies do. A modality's share is Shapley's: the mean, over all orders in which modalities can
+    be added one by one, of what it adds when its turn comes. Rows that a subset cannot judge count with the frequencies
     of the classes, that is with no information; those without a label (−1) are left out.
 
     Args:
         probabilities: (n, C) of every non-empty subset of the modalities.
         labels: (n,).
+        clusters: (n,) whose samples belong together, such as the actor; five or more are what intervals are over.
+        draws: of the bootstrap.
 
     Raises:
         InputError: a subset is missing, or there is no label.
@@ -155,26 +169,44 @@ def worth(probabilities: Probabilities, labels: NDArray[np.int64]) -> Worth:
     entropy = float(-(frequency[frequency > 0] * np.log2(frequency[frequency > 0])).sum())
     information: dict[Subset, float] = {}
     accuracy: dict[Subset, float] = {}
+    bits: dict[Subset, NDArray[np.float64]] = {}
     for subset in wanted:
         p = given[tuple(sorted(subset))][known]
         blind = np.asarray(np.isnan(p).any(axis=1))
         told = np.where(blind, frequency[truth], np.where(blind[:, None], 0.5, p)[np.arange(len(truth)), truth])
-        value = entropy + float(np.log2(np.maximum(told, 1e-12)).mean())
+        logs = np.log2(np.maximum(told, 1e-12))
+        value, bits[subset] = entropy + float(logs.mean()), logs - np.log2(frequency[truth])
         information[subset] = value if abs(value) > 1e-12 else 0.0
         judged = np.logical_not(blind)
         accuracy[subset] = float((p[judged].argmax(axis=1) == truth[judged]).mean()) if judged.any() else float("nan")
-    return Worth(entropy, information, accuracy, shapley(names, information))
+    belongs = None if clusters is None else clusters[known]
+    parts = {name: np.zeros(len(truth)) for name in names}
+    for name, weight, after, before in _turns(names):
+        parts[name] += weight * (bits[after] - bits[before] if before else bits[after])
+    return Worth(
+        entropy,
+        information,
+        accuracy,
+        shapley(names, information),
+        {name: bootstrap(part, belongs, draws=draws) for name, part in parts.items()},
+        bootstrap(bits[tuple(names)], belongs, draws=draws),
+    )
 
 
 def shapley(names: list[str], value: Mapping[Subset, float]) -> dict[str, float]:
     """Each player's mean contribution over all orders; the empty coalition is worth 0, subsets are in given order."""
-    count, found = len(names), {}
+    found = dict.fromkeys(names, 0.0)
+    for name, weight, after, before in _turns(names):
+        found[name] += weight * (value[after] - (value[before] if before else 0.0))
+    return found
+
+
+def _turns(names: Sequence[str]) -> Iterator[tuple[str, float, Subset, Subset]]:
+    """A name's turn in some order: the share of orders in which it is so, who is there then, and who was before."""
+    count = len(names)
     for name in names:
-        others, total = [other for other in names if other != name], 0.0
+        others = [other for other in names if other != name]
         for size in range(count):
             weight = math.factorial(size) * math.factorial(count - size - 1) / math.factorial(count)
             for before in itertools.combinations(others, size):
-                after = tuple(n for n in names if n in before or n == name)
-                total += weight * (value[after] - (value[before] if before else 0.0))
-        found[name] = total
-    return found
+                yield name, weight, tuple(n for n in names if n in before or n == name), before

@@ -103,17 +103,18 @@ def report(
         typer.Option("--beside", metavar="NAME=RUN", help="Another run as a further head, such as a modality alone."),
     ] = None,
     cluster: Annotated[
-        str | None, typer.Option("--cluster", help="Column whose samples belong together; default: that of the folds.")
+        str | None,
+        typer.Option("--cluster", help="Column of one run whose samples belong together; default: that of the folds."),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", help="Where a comparison is written; default: runs/comparison.")
+        Path | None, typer.Option("--out", help="Folder that is written; default: RUN/report, or runs/comparison.")
     ] = None,
 ) -> None:
     """Write a run's report: where fusion loses to a single modality and why, and everything that was measured.
 
-    The report of one run stands in RUN/report: the page index.html, which is one file and works offline, the text
-    summary.md, summary.json, every table as CSV and LaTeX, and curves as PNG. The page needs the extra `report`.
-    With several runs of the same data and folds, a page compares them.
+    The report of one run stands in RUN/report, or in --out: the page index.html, which is one file and works offline,
+    the text summary.md, summary.json, every table as CSV and LaTeX, and curves as PNG. The page needs the extra
+    `report`. With several runs of the same data and folds, a page compares them.
 
     Examples:
     `mrpnkit report runs/first`
@@ -127,9 +128,12 @@ def report(
     from mrpnkit.report.writing import PAGE, write_report
 
     if len(runs) == 1 and not is_ablation(runs[0]):
-        written = write_report(runs[0], beside=named_runs(beside), cluster=cluster)
-    elif beside:
-        raise InputError("--beside goes with one run; several runs are compared as they are.")
+        written = write_report(runs[0], beside=named_runs(beside), cluster=cluster, out=out)
+    elif beside or cluster is not None:
+        option = "--beside" if beside else "--cluster"
+        raise InputError(
+            f"{option} goes with one run; several runs, or an ablation, are compared over folds as they are."
+        )
     else:
         default = runs[0] / "report" if len(runs) == 1 else Path("runs") / "comparison"
         written = write_comparison(runs, out or default)

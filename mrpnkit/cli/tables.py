@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from mrpnkit.experiment import Experiment
     from mrpnkit.robustness import Robustness
 
+FEW = 5
+"""What is established over fewer folds than these is said to be so."""
+
 
 def folds_table(experiment: "Experiment", target: str, *, title: str | None = None) -> "Table":
     """A row a fold with the target's first metric of fusion and branches, then their mean ± standard deviation."""
@@ -45,8 +48,10 @@ def ablation_tables(ablation: "Ablation", metric: str) -> "list[Table]":
     differences = []
     for pair in ablation.differences(metric):
         mean, low, high = pair.difference
-        interval = f"{low:+.3f} … {high:+.3f}" if math.isfinite(low) else "needs two folds"
-        established = "yes" if pair.difference.established else "no"
+        unknown = "needs two folds" if pair.folds < 2 else "unknown: all equal"
+        interval = f"{low:+.3f} … {high:+.3f}" if math.isfinite(low) else unknown
+        few = f", of {pair.folds} folds only" if pair.folds < FEW else ""
+        established = f"yes{few}" if pair.difference.established else "no"
         label = f"{ablation.labels[pair.first]} − {ablation.labels[pair.second]}"
         differences.append([label, f"{mean:+.3f}" if pair.folds else "–", str(pair.folds), interval, established])
     order = []

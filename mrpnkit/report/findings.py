@@ -26,12 +26,12 @@ from mrpnkit.analysis import (
 from mrpnkit.analysis.subsets import LARGEST
 from mrpnkit.build import build_folds, build_loader
 from mrpnkit.data import Corpus
-from mrpnkit.errors import RunError
+from mrpnkit.errors import InputError, RunError
 from mrpnkit.mrpn import FUSED, MRPN
 from mrpnkit.predict import trained_model
 from mrpnkit.records import read_json
 from mrpnkit.report.embedding import Embedding, embed
-from mrpnkit.report.reading import open_data, read_outcomes, targets_of
+from mrpnkit.report.reading import open_data, read_outcomes, targets_of, tested_rows
 from mrpnkit.report.summary import Summary, read_summary
 from mrpnkit.runs import AUDIT, Run
 from mrpnkit.sequences import Sequences
@@ -83,13 +83,13 @@ def find(
     Args:
         folder: of the run, with one finished fold or more.
         beside: other runs on the same data and folds, such as of a modality alone; their fusions are further heads.
-        cluster: the column whose samples belong together in the bootstrap; by default the column of the folds.
+        cluster: the column whose samples belong together in intervals and tests; by default the column of the folds.
         corpus: the data, where they are open already.
         draws: of the bootstrap.
 
     Raises:
         RunError: no run, or no finished fold.
-        InputError: runs that cannot be compared.
+        InputError: runs that cannot be compared, or no such column.
     """
     run = Run.open(folder)
     summary = read_summary(folder)
@@ -97,20 +97,21 @@ def find(
     numbers = sorted(run.finished())
     if not numbers:
         raise RunError(f"{run.folder} has no finished fold yet; `mrpnkit train` goes on with it.")
+    grouped = _cluster(run, data, cluster)
     models = {number: trained_model(run, number) for number in numbers} if data is not None else {}
     found = []
     for target in targets_of(run):
         outcomes = read_outcomes(run, target, data)
         for name, other in (beside or {}).items():
-            outcomes = outcomes.beside(name, read_outcomes(Run.open(other), target, data))
+            outcomes = outcomes.beside(name, _other(run, Run.open(other), target, data))
         found.append(
             TargetFindings(
                 target,
                 outcomes,
-                interference(outcomes, cluster=cluster or run.config.folds.group, draws=draws),
+                interference(outcomes, cluster=grouped, draws=draws),
                 {head: calibration(outcomes, head) for head in outcomes.heads},
                 agreement(outcomes),
-                _worth(run, data, models, target) if data is not None else None,
+                _worth(run, data, models, target, grouped, draws) if data is not None else None,
                 _residuals(run, data, models, target) if data is not None else None,
                 _embeddings(run, data, models, target) if data is not None else {},
                 list(beside or {}),
@@ -119,6 +120,36 @@ def find(
     gradients = {number: read_gradients(run.fold_folder(number)) for number in numbers}
     audit = read_json(run.folder / AUDIT) if (run.folder / AUDIT).is_file() else {}
     return Findings(run.folder, summary, found, {n: g for n, g in gradients.items() if g}, audit, data is not None)
+
+
+def _cluster(run: Run, data: Corpus | None, asked: str | None) -> str | None:
+    """The column whose samples belong together: the one that was asked for, or that of the folds."""
+    if asked is None:
+        return run.config.folds.group
+    if data is None:
+        raise InputError(
+            f"The column {asked!r} stands in the data of {run.folder}, which are not where they were, or have changed. "
+            "Bring them back, or name no column."
+        )
+    if asked not in data.groups:
+        raise InputError(
+            f"There is no column {asked!r} whose samples could belong together; the data of {run.folder} have "
+            f"{', '.join(data.groups) or 'none'}."
+        )
+    return asked
+
+
+def _other(run: Run, other: Run, target: str, data: Corpus | None) -> Outcomes:
+    """What another run's heads said; its samples are named by its own data, where those are not ours."""
+    if other.identity == run.identity:
+        return read_outcomes(other, target, data)
+    own = open_data(other)
+    if data is None or own is None:
+        raise InputError(
+            f"{other.folder} was trained on other data than {run.folder}, and the data of one of them are not where "
+            "they were, or have changed, so that samples cannot be paired. Train both on the same data and folds."
+        )
+    return read_outcomes(other, target, own)
 
 
 def _batches(run: Run, data: Corpus, number: int) -> Any:
@@ -133,14 +164,19 @@ def _labels(run: Run, data: Corpus, number: int, target: str) -> NDArray[np.int6
     return labels
 
 
-def _worth(run: Run, data: Corpus, models: Mapping[int, MRPN], target: str) -> Worth | None:
+def _worth(
+    run: Run, data: Corpus, models: Mapping[int, MRPN], target: str, cluster: str | None, draws: int
+) -> Worth | None:
     """Over the test parts of all folds; None for one modality, or for too many to try all subsets."""
     names = list(run.config.branches)
     if not 2 <= len(names) <= LARGEST or targets_of(run)[target].kind != "classification":
         return None
     parts = [judge_subsets(model, _batches(run, data, number), target) for number, model in models.items()]
     labels = np.concatenate([_labels(run, data, number, target) for number in models])
-    return worth({subset: np.concatenate([part[subset] for part in parts]) for subset in parts[0]}, labels)
+    rows = np.concatenate([tested_rows(run, data, number) for number in models])
+    clusters = data.groups[cluster][rows] if cluster is not None else None
+    told = {subset: np.concatenate([part[subset] for part in parts]) for subset in parts[0]}
+    return worth(told, labels, clusters=clusters, draws=draws)
 
 
 def _residuals(run: Run, data: Corpus, models: Mapping[int, MRPN], target: str) -> Residuals | None:

@@ -108,8 +108,8 @@ def worth_tables(found: TargetFindings) -> list[Table]:
     if worth is None:
         return []
     total = sum(worth.shares.values())
-    rows = [{"modality": name, "bits": value, "share": value / total if total > 0 else None}
-            for name, value in worth.shares.items()]  # fmt: skip
+    rows = [{"modality": name, "bits": value, "low": worth.intervals[name].low, "high": worth.intervals[name].high,
+             "share": value / total if total > 0 else None} for name, value in worth.shares.items()]  # fmt: skip
     return [
         Table.of(f"{found.target}_subsets", "Every subset of modalities, information in bits", worth.plain()),
         Table.of(f"{found.target}_shares", f"What each modality adds to {total:.2f} bits of {worth.entropy:.2f}", rows),

@@ -200,7 +200,7 @@ def modalities(found: TargetFindings) -> "Markup":
     text = (
         "The network judged the test samples with every subset of its modalities, the others taken away. Information "
         "is the entropy of the classes less the log loss, a lower bound of the mutual information; a modality's share "
-        "is what it adds on average over all orders of adding modalities (Shapley)."
+        "is what it adds on average over all orders of adding modalities (Shapley), with a 95 % interval."
     )
     figure = part("figure", safe(svg), "mean, least and largest accuracy over the subsets of a size")
     return joined([paragraph(text, kind="soft"), row([figure, part("table", shares), part("table", subsets)])])
@@ -305,8 +305,8 @@ def _columns(found: TargetFindings) -> list[dict[str, Any]]:
 def _confidence(found: TargetFindings, head: str) -> dict[str, list[float]]:
     if head != FUSED:
         return {}
-    best = np.nan_to_num(found.outcomes.probabilities[head].max(axis=1), nan=0.0)
-    return {"confidence": [round(value, 3) for value in best.tolist()]}
+    sure = np.nan_to_num(found.outcomes.confidence(head), nan=0.0)
+    return {"confidence": [round(value, 3) for value in sure.tolist()]}
 
 
 def write_page(findings: Findings, path: Path) -> Path:

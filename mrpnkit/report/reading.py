@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from mrpnkit.analysis import Outcomes
+from mrpnkit.analysis.outcomes import KINDS
 from mrpnkit.build import build_corpus, build_folds, build_objective
 from mrpnkit.data import Corpus, Fold
 from mrpnkit.errors import InputError, MrpnkitError, RunError
@@ -16,9 +17,6 @@ from mrpnkit.mrpn import FUSED
 from mrpnkit.runs import SCORES, Run
 from mrpnkit.targets import Target
 from mrpnkit.wording import unread
-
-JUDGED = ("classification", "ordinal")
-"""Kinds of targets whose answers are classes, so that heads can be compared sample by sample."""
 
 
 def open_data(run: Run) -> Corpus | None:
@@ -34,7 +32,7 @@ def open_data(run: Run) -> Corpus | None:
 def targets_of(run: Run) -> dict[str, Target]:
     """The targets of a run whose answers are classes."""
     known: dict[str, Target] = build_objective(run.config, run.corpus_like()).targets
-    return {name: target for name, target in known.items() if target.kind in JUDGED}
+    return {name: target for name, target in known.items() if target.kind in KINDS}
 
 
 def read_outcomes(run: Run, target: str, corpus: Corpus | None = None) -> Outcomes:
@@ -64,6 +62,7 @@ def read_outcomes(run: Run, target: str, corpus: Corpus | None = None) -> Outcom
         parts[0].classes,
         {head: np.concatenate([part.probabilities[head] for part in parts]) for head in heads},
         {name: np.concatenate([part.groups[name] for part in parts]) for name in parts[0].groups},
+        known[target].kind,
     )
 
 
@@ -83,7 +82,7 @@ def _fold(run: Run, number: int, target: str, kind: Target, corpus: Corpus | Non
         parts = name.split("/")
         if parts[0] == "scores" and parts[-1] == target:
             head = "/".join(parts[1:-1])
-            p = kind.answers(torch.from_numpy(arrays[name])).double().numpy().copy()
+            p = kind.answers(torch.from_numpy(arrays[name]).double()).double().numpy().copy()
             seen = present[head] if head in present else _any(present, len(rows)) if head == FUSED else None
             if seen is not None:
                 p[~seen] = np.nan
@@ -91,7 +90,8 @@ def _fold(run: Run, number: int, target: str, kind: Target, corpus: Corpus | Non
     names = list(run.corpus_like().classes[target])
     ids: Sequence[str] = [corpus.ids[row] for row in rows] if corpus is not None else [f"row {row}" for row in rows]
     groups = {} if corpus is None else {name: values[rows].tolist() for name, values in corpus.groups.items()}
-    return Outcomes.of(probabilities, labels, classes=names, ids=ids, folds=np.full(len(rows), number), groups=groups)
+    return Outcomes.of(probabilities, labels, classes=names, ids=ids, folds=np.full(len(rows), number), groups=groups,
+                       kind=kind.kind)  # fmt: skip
 
 
 def _any(present: dict[str, NDArray[np.bool_]], count: int) -> NDArray[np.bool_]:

@@ -2,18 +2,24 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from mrpnkit.analysis import Cell, Fuzzy, Interference
+from mrpnkit.analysis import Cell, Fuzzy, Interference, paired_difference
+from mrpnkit.analysis.differences import gains_of, mean_of_known
 from mrpnkit.build_adaptation import protocol_of
 from mrpnkit.config import AdaptationConfig
 from mrpnkit.mrpn import FUSED
 from mrpnkit.report.findings import Findings, TargetFindings
+from mrpnkit.targets import minimised
 from mrpnkit.train import conflict_share
+
+FEW = 5
+"""Differences over fewer folds than these are said to be of few."""
 
 
 def sentences(findings: Findings) -> list[str]:
-    """A sentence a finding, the most important first; all targets with classes."""
+    """A sentence a finding, the most important first; of all targets, most about those with classes."""
     told = []
     chosen = findings.summary.config.get("adaptation")
     if chosen is not None:
@@ -25,6 +31,7 @@ def sentences(findings: Findings) -> list[str]:
     for found in findings.targets:
         prefix = f"{found.target}: " if len(findings.targets) > 1 else ""
         told += [prefix + text for text in about(found)]
+    told += without_classes(findings)
     told += conflicts(findings)
     if not findings.data_found:
         told.append(
@@ -101,7 +108,8 @@ def inferior(interference: Interference) -> list[str]:
     if not cases:
         count = len([cell for cell in interference.cells if cell.axis != "all"])
         return [f"In none of {count} comparisons by class, group and fold a branch is better than the fusion by more "
-                "than chance (McNemar's exact test, adjusted)."]  # fmt: skip
+                "than chance (McNemar's exact test, and Student's t over groups where there are five or more; adjusted "
+                "within each kind of comparison)."]  # fmt: skip
     shown = "; ".join(f"{_place(cell)}: {cell.branch} {_percent(cell.alone)} against {_percent(cell.fused)}"
                       for cell in cases[:4])  # fmt: skip
     more = f"; and {len(cases) - 4} more" if len(cases) > 4 else ""
@@ -117,6 +125,50 @@ def inferior(interference: Interference) -> list[str]:
         told.append(f"In {_and(names)} no modality is found to mislead: it may be that one of them alone can tell "
                     "there, and the fusion trusts the others too much.")  # fmt: skip
     return told
+
+
+def without_classes(findings: Findings) -> list[str]:
+    """About targets that are numbers or several labels: the fusion beside its best branch in their first metric."""
+    folds = list(findings.summary.folds.values())
+    judged = {found.target for found in findings.targets}
+    first: dict[str, str] = {}
+    for metric in folds[0]["metrics"]:
+        target, slash, rest = metric.partition("/")
+        if slash and target not in judged:
+            first.setdefault(target, rest.rpartition("/")[2])
+    told = [text for target, name in first.items() for text in over_folds(folds, target, name)]
+    if first:
+        told.append(
+            "Places where a branch misleads or beats the fusion, calibration, and what each modality adds are looked "
+            f"for where answers are classes, and not for {_and(list(first))}."
+        )
+    return told
+
+
+def over_folds(folds: Sequence[Mapping[str, Any]], target: str, name: str) -> list[str]:
+    """The fusion's metric, and whether it beats the best branch, paired over folds."""
+    values: dict[str, list[float]] = {}
+    for metric in folds[0]["metrics"]:
+        if metric.startswith(f"{target}/") and metric.endswith(f"/{name}"):
+            found = [fold["metrics"].get(metric) for fold in folds]
+            values[metric.split("/")[1]] = [math.nan if value is None else value for value in found]
+    fused = values.pop(FUSED)
+    measured = sum(map(math.isfinite, fused))
+    if not measured:
+        return [f"{target}: {name} could not be measured in any fold."]
+    told = f"{target}: {name} of the fusion is {mean_of_known(fused):.3f}, a mean over {_folds(measured)}."
+    known = {head: mean_of_known(one) for head, one in values.items() if gains_of(fused, one)}
+    if not known:
+        return [f"{told} There are no side scores to compare it with."]
+    less = minimised(f"{target}/{FUSED}/{name}")
+    best = min(known, key=lambda head: known[head] if less else -known[head])
+    gain, pairs = paired_difference(fused, values[best]), len(gains_of(fused, values[best]))
+    reach = f"95 % interval {gain.low:+.3f} to {gain.high:+.3f}" if math.isfinite(gain.low) else "no interval"
+    difference = f"fusion − {best} is {gain.mean:+.3f} ({reach}), paired over {_folds(pairs)}"
+    verdict = "better" if (gain.mean < 0) == less else "worse"
+    few = "; folds are few, and share training samples, so that the interval is too narrow" if pairs < FEW else ""
+    sure = f"the fusion is {verdict} by more than chance{few}" if gain.established else "that may be chance"
+    return [f"{told} The best single head is {best}, {known[best]:.3f}: {difference}; {sure}."]
 
 
 def conflicts(findings: Findings) -> list[str]:
@@ -135,13 +187,24 @@ def _shares(found: TargetFindings) -> str:
     worth = found.worth
     assert worth is not None
     total = sum(worth.shares.values())
+    if total < 0:
+        return (
+            f"Of {worth.entropy:.2f} bits that there are to know, all modalities together tell {total:.2f}: less than "
+            "the frequencies of the classes do. The network is badly calibrated, or trained too little, and what each "
+            "modality adds cannot be said."
+        )
     parts = [
         f"{name} {value:.2f} bits" + (f" ({100 * value / total:.0f} %)" if total > 0 and value >= 0 else "")
         for name, value in sorted(worth.shares.items(), key=lambda item: -item[1])
     ]
-    harmful = [name for name, value in worth.shares.items() if value < 0]
-    warning = f" {_and(harmful)} takes away more than it adds." if harmful else ""
-    return f"Of {worth.entropy:.2f} bits that there are to know, the modalities add: {', '.join(parts)}.{warning}"
+    told = f"Of {worth.entropy:.2f} bits that there are to know, the modalities add: {', '.join(parts)}."
+    harmful = [name for name, interval in worth.intervals.items() if interval.high < 0]
+    if harmful:
+        told += f" {_and(harmful)} " + _verb(harmful, "takes away more than it adds.", "take away more than they add.")
+    unsure = [name for name, value in worth.shares.items() if value < 0 and name not in harmful]
+    if unsure:
+        told += f" That {_and(unsure)} " + _verb(unsure, "adds", "add") + " less than nothing may be chance."
+    return told
 
 
 def _residuals(found: TargetFindings) -> str:
@@ -181,6 +244,14 @@ def _reach(cell: Cell) -> str:
 
 def _percent(value: float) -> str:
     return "–" if math.isnan(value) else f"{100 * value:.1f} %"
+
+
+def _verb(names: Sequence[str], of_one: str, of_several: str) -> str:
+    return of_one if len(names) == 1 else of_several
+
+
+def _folds(count: int) -> str:
+    return "one fold" if count == 1 else f"{count} folds"
 
 
 def _and(names: Sequence[str]) -> str:

@@ -14,9 +14,13 @@ PAGE, TABLES = "index.html", "tables"
 
 
 def write_report(
-    folder: str | Path, *, beside: Mapping[str, str | Path] | None = None, cluster: str | None = None
+    folder: str | Path,
+    *,
+    beside: Mapping[str, str | Path] | None = None,
+    cluster: str | None = None,
+    out: str | Path | None = None,
 ) -> list[Path]:
-    """Writes ``report/`` into a run's folder; returns the files.
+    """Writes ``report/`` into a run's folder, or the same elsewhere; returns the files.
 
     ``summary.md`` and ``summary.json`` are always there. Curves as PNG need matplotlib, the page ``index.html`` needs
     jinja2 and a finished fold, and so do the tables.
@@ -25,19 +29,20 @@ def write_report(
         folder: of the run.
         beside: other runs on the same data and folds by the name of the head that they become, such as
             ``{"audio alone": "runs/only_audio"}``.
-        cluster: the column whose samples belong together in the bootstrap; by default that of the folds.
+        cluster: the column whose samples belong together in intervals and tests; by default that of the folds.
+        out: the folder that is written; by default ``report`` in that of the run.
 
     Raises:
         RunError: no run, or nothing trained in it yet.
-        InputError: runs that cannot be compared.
+        InputError: runs that cannot be compared, or no such column.
     """
-    summary, place = read_summary(folder), Path(folder) / FOLDER
+    summary, place = read_summary(folder), Path(folder) / FOLDER if out is None else Path(out)
+    findings = find(folder, beside=beside, cluster=cluster) if summary.folds else None
     written = [write_json(place / DATA, {**summary._asdict()})]
     drawn = draw_curves(summary, place) if importlib.util.find_spec("matplotlib") is not None else []
     text = place / TEXT
     text.write_text(as_text(summary, drawn), encoding="utf-8")
-    if summary.folds:
-        findings = find(folder, beside=beside, cluster=cluster)
+    if findings is not None:
         if importlib.util.find_spec("jinja2") is not None:
             from mrpnkit.report.page import write_page
 
