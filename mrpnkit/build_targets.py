@@ -21,6 +21,8 @@ from mrpnkit.wording import nearest
 
 Scale = tuple[float, float]
 """Mean and standard deviation of the values that a regression was trained on."""
+_ROUNDING = 1e-12
+"""A spread below this share of the largest value is the rounding of a sum: all values are the same."""
 _NEEDS: Mapping[str, str] = {
     "classification": "one class a sample",
     "ordinal": "one class a sample",
@@ -123,7 +125,8 @@ def scale_of(values: NDArray[Any]) -> Scale:
     known = values[~np.isnan(values)].astype(np.float64)
     if not len(known):
         return 0.0, 1.0
-    return float(known.mean()), float(known.std()) or 1.0
+    sd = float(known.std())
+    return float(known.mean()), sd if sd > _ROUNDING * float(np.abs(known).max()) else 1.0
 
 
 def _combined(

@@ -84,8 +84,8 @@ class FusionComponent(nn.Module):
         targets: number of scores of each target.
         hidden: width inside Scoring; by default that of the concatenation.
         dropout: before each Dense of Scoring.
-        absent: what stands for a modality that a sample lacks: ``"zero"``, the mean of a normalised feature, or
-            ``"learned"``, a vector for each modality that is trained with the network and begins at zero.
+        absent: what stands for a modality that a sample lacks: ``"zero"``, a normalised feature's mean until its bias
+            is trained, or ``"learned"``, a vector for each modality that is trained with the network, from zero.
     """
 
     def __init__(
@@ -124,8 +124,8 @@ class FusionComponent(nn.Module):
 
     def forward(self, features: Sequence[Tensor], present: Sequence[Present]) -> dict[str, Tensor]:
         """N tensors (B, D_m) and N masks (B,) or None → for each target its fused scores (B, C)."""
-        g = self.joint(features, present)
-        return {target: scoring(g) for target, scoring in self.scoring.items()}
+        g, some = self.joint(features, present), anything(present)
+        return {target: scoring(g, some) for target, scoring in self.scoring.items()}
 
 
 class Branch(nn.Module):
@@ -196,7 +196,7 @@ class MRPNOutput(NamedTuple):
     @property
     def judged(self) -> Present:
         """(B,): True where the fusion has something to judge by, at least one modality; None where all samples do."""
-        return anything(self.present)
+        return anything(self.present.values())
 
 
 class MRPN(nn.Module):

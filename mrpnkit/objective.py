@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mrpnkit.errors import InputError
 from mrpnkit.mrpn import FUSED, MRPNOutput
-from mrpnkit.targets import Target
+from mrpnkit.targets import Classification, Counted, Target
 
 
 class Loss(NamedTuple):
@@ -36,7 +36,11 @@ class _Valid(NamedTuple):
 
 
 class Criterion(Protocol):
-    """The loss of what a fusion scores, itself and its parts, in place of the target's own; side heads keep theirs."""
+    """The loss of what a fusion scores, itself and its parts, in place of the target's own; side heads keep theirs.
+
+    The weights of a classification's classes multiply it, as they do cross-entropy. Label smoothing is a part of
+    cross-entropy, and so is left out.
+    """
 
     def __call__(self, scores: Tensor, labels: Tensor) -> Tensor:
         """(B, C) scores and labels → (B,) losses; 0 where the label is missing."""
@@ -58,7 +62,7 @@ class Objective:
         weights: of the heads by name (``fused`` or a branch), where they are not 1.
         target_weights: of the targets by name, where they are not 1.
         balancer: another way to join the weighted terms, given by ``target/head``, than to sum them up.
-        criterion: of the fusion, where it has one: ``model.fusion.criterion``.
+        criterion: of the fusion, where it has one: ``model.fusion.criterion``. It knows no label smoothing.
 
     >>> from mrpnkit.targets import Classification
     >>> objective = Objective({"emotion": Classification(8)}, weights={"video": 0.5})
@@ -108,6 +112,11 @@ class Objective:
         """Of a term in the sum: its target's times its head's."""
         return self.target_weights.get(target, 1.0) * self.weights.get(head, 1.0)
 
+    def weight_of(self, term: str) -> float:
+        """Of a term by its name, ``target/head``; a part of the fusion has the weight of the fusion."""
+        target, _, head = term.rpartition("/")
+        return self.weight(target, head.partition(".")[0])  # no branch has a dot in its name
+
     def begin_epoch(self, epoch: int) -> None:
         """Told by the trainer before each epoch, counted from 0."""
         if self.criterion is not None:
@@ -133,6 +142,7 @@ class Objective:
         counts: dict[str, Tensor] = {}
         if self.weights:
             self._check_heads(output)
+        judged = output.judged
         for name, target in self.targets.items():
             if name not in labels or name not in output.fused:
                 raise InputError(
@@ -142,20 +152,14 @@ class Objective:
             known = target.known(labels[name])
             everybody = None if _processes() > 1 else _valid(known)  # processes must count the same heads, all of them
             heads = {
-                FUSED: (output.fused[name], output.judged),
+                FUSED: (output.fused[name], judged),
                 **{b: (scores[name], output.present.get(b)) for b, scores in output.branches.items()},
                 **{p: (part.scores[name], part.present) for p, part in output.parts.items()},
             }
             for head, (scores, present) in heads.items():
-                of_fusion = head not in output.branches
-                if present is None:
-                    valid = everybody or _valid(known)
-                else:
-                    valid = _valid(known & present)
-                if of_fusion and self.criterion is not None:
-                    losses = self.criterion(scores, labels[name])
-                else:
-                    losses = target.losses(scores, labels[name], None if present is None else known & present)
+                counted = None if present is None else known & present
+                valid = (everybody or _valid(known)) if counted is None else _valid(counted)
+                losses = self.losses(name, scores, labels[name], counted, of_fusion=head not in output.branches)
                 terms[f"{name}/{head}"] = torch.dot(losses, valid.weights.to(losses.dtype)) / valid.divisor
                 counts[f"{name}/{head}"] = valid.number
         weighted = self.weighted(terms)
@@ -163,14 +167,26 @@ class Objective:
             return Loss(self.balancer(weighted), terms, counts)
         return Loss(torch.stack(list(weighted.values())).sum(), terms, counts)
 
+    def losses(
+        self, name: str, scores: Tensor, labels: Tensor, counted: Counted = None, *, of_fusion: bool
+    ) -> Float[Tensor, "batch"]:
+        """The loss of each sample that a head is trained with, 0 where the label is missing.
+
+        The target's own, as of :meth:`mrpnkit.targets.Target.losses`; for scores of the fusion its :class:`Criterion`,
+        where it has one.
+        """
+        target = self.targets[name]
+        if self.criterion is None or not of_fusion:
+            return target.losses(scores, labels, counted)
+        losses = self.criterion(scores, labels)
+        if not isinstance(target, Classification) or target.class_weights is None:
+            return losses
+        return losses * losses.new_tensor(target.class_weights)[labels.clamp(min=0)]
+
     def weighted(self, terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Each term times its weight; a part of the fusion has the weight of the fusion."""
-        found = {}
-        for name, term in terms.items():
-            target, _, head = name.rpartition("/")
-            weight = self.weight(target, head.partition(".")[0])  # no branch has a dot in its name
-            found[name] = term if weight == 1.0 else weight * term
-        return found
+        weights = {name: self.weight_of(name) for name in terms}
+        return {name: term if weights[name] == 1.0 else weights[name] * term for name, term in terms.items()}
 
     def _check_heads(self, output: MRPNOutput) -> None:
         unknown = set(self.weights) - {FUSED} - set(output.present)

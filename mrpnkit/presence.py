@@ -3,7 +3,7 @@
 Letters: B batch, N branches, C scores of a target.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Literal
 
 import torch
@@ -36,10 +36,13 @@ def presence(branches: Sequence[str], inputs: Mapping[str, Sequences]) -> dict[s
     return {name: None if full else masks[name] for name, full in zip(masks, complete, strict=True)}
 
 
-def anything(present: Mapping[str, Present]) -> Present:
-    """(B,): True for the samples that have at least one modality; None where all have."""
-    masks = [mask for mask in present.values() if mask is not None]
-    return torch.stack(masks).any(dim=0) if masks and len(masks) == len(present) else None
+def anything(present: Collection[Present]) -> Present:
+    """(B,): True for the samples that have at least one of the modalities; None where all have."""
+    masks = [mask for mask in present if mask is not None]
+    if not masks or len(masks) < len(present):
+        return None
+    some = torch.stack(masks).any(dim=0)
+    return None if bool(some.all()) else some
 
 
 def fallen_back(

@@ -68,10 +68,13 @@ class Reference:
         return x + self.feature_norm(f"{name}.norm", bounded, _columns(there, bounded))
 
     def fusion_component(self, name: str, g: Sequence[Array], there: Sequence[Flags], target: str) -> Array:
-        """FusionComponent: the second line of (3), FeatureNorm after Concatenate, and Scoring (4)."""
+        """FusionComponent: the second line of (3), FeatureNorm after Concatenate, and Scoring (4).
+
+        A sample without any modality is not there for Scoring.
+        """
         columns = np.concatenate([_columns(flags, part) for flags, part in zip(there, g, strict=True)], axis=1)
         joint = self.feature_norm(f"{name}.norm", np.concatenate(list(g), axis=1), columns)
-        return self.scoring(f"{name}.scoring.{target}", joint, np.ones(len(joint), dtype=bool))
+        return self.scoring(f"{name}.scoring.{target}", joint, np.any(there, axis=0))
 
     def network(
         self, kind: str, f: Mapping[str, Array], there: Mapping[str, Flags], targets: Sequence[str], side: str
@@ -108,7 +111,8 @@ def losses(
     scores: Scores, labels: Mapping[str, npt.NDArray[np.int64]], there: Mapping[str, Flags]
 ) -> dict[tuple[str, str], float]:
     """The N+1 terms of each target by (target, head); their sum is L of (5), (8) and (9)."""
-    terms = {(t, "fused"): cross_entropy(s, labels[t], np.ones(len(s), dtype=bool)) for t, s in scores.fused.items()}
+    anything = np.any(list(there.values()), axis=0)
+    terms = {(t, "fused"): cross_entropy(s, labels[t], anything) for t, s in scores.fused.items()}
     for m, side in scores.sides.items():
         terms |= {(t, m): cross_entropy(s, labels[t], there[m]) for t, s in side.items()}
     return terms

@@ -21,6 +21,7 @@ from mrpnkit.config import parse_config
 from mrpnkit.data import CorpusDataset, loader
 from mrpnkit.experiment import run_experiment
 from mrpnkit.fusions import FUSIONS, TMC
+from mrpnkit.train import Trainer
 from tests.fragile import Fragile, Killed
 from tests.small_models import affine_branch, ragged
 from tests.small_runs import CONFIG, small_corpus
@@ -35,11 +36,13 @@ BALANCERS: dict[str, Any] = {
 }
 
 
-def training(folder: Path | None, balancer: Any, *, evidential: bool = False) -> Fragile:
-    corpus = toy(24, noise=3.0)
+def training(
+    folder: Path | None, balancer: Any, *, evidential: bool = False, modalities: int = 2, width: int = 4
+) -> Fragile:
+    corpus = toy(24, modalities, noise=3.0)
     torch.manual_seed(11)
     fusion = TMC([4] * len(corpus.modalities), {"y": 3}, annealing=3) if evidential else None
-    model = MRPN({n: affine_branch(corpus.features(n), 4) for n in corpus.modalities}, {"y": 3}, fusion=fusion)
+    model = MRPN({n: affine_branch(corpus.features(n), width) for n in corpus.modalities}, {"y": 3}, fusion=fusion)
     return Fragile(
         model,
         Objective({"y": Classification(3)}, balancer=balancer, criterion=fusion.criterion if fusion else None),
@@ -80,6 +83,54 @@ def test_a_balancer_changes_the_training(name: str) -> None:
     assert any(not torch.equal(value, weights[key]) for key, value in plain.plain_model.state_dict().items())
 
 
+@pytest.mark.parametrize("ahead", [False, True], ids=["one after another", "built ahead"])
+@pytest.mark.parametrize("name", BALANCERS)
+def test_a_balancer_serves_folds_one_after_another_as_fresh_ones_do(name: str, ahead: bool, tmp_path: Path) -> None:
+    """Of three branches, and of two that are narrower; the last goes on from a state that was saved."""
+    shapes = [(3, 5), (2, 4), (2, 4)]
+
+    def fold(place: int, balancer: Any, *, saved: bool = True) -> Fragile:
+        modalities, width = shapes[place]
+        return training(tmp_path if saved and place == 2 else None, balancer, modalities=modalities, width=width)
+
+    dying = fold(2, BALANCERS[name]())
+    dying.dies_in = 5
+    with pytest.raises(Killed):
+        dying.fit()
+    used = BALANCERS[name]()
+    built = [fold(place, used) for place in range(3)] if ahead else []
+    for place in range(3):
+        found = built[place] if ahead else fold(place, used)
+        fresh = fold(place, BALANCERS[name](), saved=False)
+        reports = [[r._replace(seconds=0) for r in trainer.fit(keep="last")] for trainer in (found, fresh)]
+        assert reports[0] == reports[1]
+        for key, value in fresh.plain_model.state_dict().items():
+            assert torch.equal(value, found.plain_model.state_dict()[key]), (place, key)
+
+
+def blended_in_training(weight: float) -> dict[str, float]:
+    """With losses that are multiplied and steps that are divided by a power of two, so that the network is the same."""
+    corpus, balancer = toy(24, noise=3.0), GradientBlending(every=1)
+    torch.manual_seed(11)
+    model = MRPN({n: affine_branch(corpus.features(n), 4) for n in corpus.modalities}, {"y": 3})
+    Trainer(
+        model,
+        Objective({"y": Classification(3, class_weights=[weight] * 3)}, balancer=balancer),
+        loader(CorpusDataset(corpus, np.arange(16)), 8, shuffle_seed=3),
+        loader(CorpusDataset(corpus, np.arange(16, 24)), 8),
+        optimizer=torch.optim.SGD(model.parameters(), 0.1 / weight),
+        epochs=3,
+        cpu=True,
+    ).fit()
+    return balancer.weights
+
+
+def test_blending_compares_losses_of_one_definition() -> None:
+    plain = blended_in_training(1.0)
+    assert max(plain.values()) > 1.1
+    assert blended_in_training(8.0) == pytest.approx(plain, rel=1e-4)
+
+
 SPLITS = ((0, 5), (5, 8))
 LENGTHS = {"b0": [1, 1, 0, 1, 1, 1, 0, 1], "b1": [2, 1, 1, 1, 3, 0, 1, 1]}
 LABELS = torch.tensor([0, 2, 1, 0, -1, 1, 1, 0])
@@ -106,7 +157,7 @@ def two_epochs(name: str, start: int, end: int) -> dict[str, Tensor]:
         steering.backward(Step(output, labels, objective.weighted(loss.terms), loss.total))
         optimizer.step()
         train = {"y/fused": 1.0 / (1 + epoch), "y/b0": 2.0 / (1 + epoch), "y/b1": 1.5 / (1 + epoch)}
-        steering.end_epoch(train, {f"{head}/loss": 1.2 * value for head, value in train.items()})
+        steering.end_epoch(train, {f"{head}/term": 1.2 * value for head, value in train.items()})
     return {key: value.detach().clone() for key, value in model.state_dict().items()}
 
 

@@ -1,5 +1,6 @@
 """Each fusion against its formula, written again in NumPy: one sample and one branch at a time, float64."""
 
+import copy
 from collections.abc import Sequence
 from itertools import product
 from typing import Any
@@ -250,6 +251,26 @@ def test_an_objective_trains_a_fusion_with_its_own_loss_and_its_parts() -> None:
     assert total.item() == pytest.approx(sum(weight.get(k, 2.0) * t.item() for k, t in terms.items()), rel=1e-5)
 
 
+def test_class_weights_count_in_a_loss_of_the_fusions_own_and_smoothing_does_not() -> None:
+    fusion = TMC([3, 2], {"y": 4})
+    model = MRPN({"a": vector_branch(3), "b": vector_branch(2)}, {"y": 4}, network="n1", fusion=fusion).train()
+    output = model({"a": ragged([1] * 5, 3), "b": ragged([1] * 5, 2)})
+    labels = torch.tensor([0, 3, -1, 1, 2])
+
+    def terms(target: Classification) -> dict[str, Tensor]:
+        return Objective({"y": target}, criterion=fusion.criterion)(output, {"y": labels}).terms
+
+    plain = terms(Classification(4))
+    weighted = terms(Classification(4, class_weights=[1.0, 2.0, 0.5, 3.0]))
+    for head, scores in (("fused", output.fused), ("fused.1", output.parts["fused.1"].scores)):
+        own = [fusion.criterion(scores["y"][i : i + 1], labels[i : i + 1]).item() for i in range(5)]
+        assert plain[f"y/{head}"].item() == pytest.approx(sum(own) / 4)
+        assert weighted[f"y/{head}"].item() == pytest.approx((own[0] + 3 * own[1] + 2 * own[3] + 0.5 * own[4]) / 4)
+    smoothed = terms(Classification(4, label_smoothing=0.1))
+    assert torch.equal(smoothed["y/fused"], plain["y/fused"])
+    assert smoothed["y/a"] != plain["y/a"]
+
+
 class TestWitnesses:
     """Bayes' rule written out sample by sample."""
 
@@ -481,6 +502,26 @@ def test_in_every_network_with_absent_modalities(name: str, network: Any) -> Non
     objective(model.train()(inputs), labels).total.backward()
     assert all(p.grad is not None and bool(p.grad.isfinite().all()) for p in model.parameters())
     assert model.eval()(inputs).fused["y"].isfinite().all()
+
+
+@pytest.mark.parametrize("name", sorted(FUSIONS.names()))
+def test_samples_of_nothing_shift_no_score_and_no_statistic_of_the_others(name: str) -> None:
+    """Four samples beside three that have nothing are scored, and leave the network, as the four alone."""
+    facts: dict[str, Any] = {"sequences": [3, 2]} if name in ("mult", "mbt") else {}
+    fusion = FUSIONS[name]([3, 2], TARGETS, **facts)
+    alone = MRPN({"a": vector_branch(3), "b": vector_branch(2)}, TARGETS, network="n1", fusion=fusion)
+    randomise(alone, 2)
+    beside = copy.deepcopy(alone.double().train())
+    steps = {branch: ragged([1] * 4, width, seed=width).steps.double() for branch, width in (("a", 3), ("b", 2))}
+    here = torch.tensor([1, 0, 1, 1, 0, 0, 1])
+    expected = alone({branch: Sequences.vectors(rows) for branch, rows in steps.items()})
+    found = beside({branch: Sequences(rows, here) for branch, rows in steps.items()})
+    assert found.judged is not None
+    assert torch.equal(found.judged, here.bool())
+    for target, scores in expected.fused.items():
+        torch.testing.assert_close(found.fused[target][here.bool()], scores)
+    for key, value in alone.state_dict().items():
+        torch.testing.assert_close(beside.state_dict()[key], value, msg=key)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from mrpnkit import MRPN, Classification, FeatureNorm, FusionComponent, Objectiv
 from mrpnkit.data import Augmentation, Corpus, CorpusDataset, ModalityDropout, RandomSlice, even_batch_size, loader
 from mrpnkit.errors import InputError
 from mrpnkit.mrpn import Network
+from mrpnkit.presence import anything
 from mrpnkit.train import evaluate
 from tests.small_models import ragged, randomise, vector_branch, vector_model
 
@@ -128,6 +129,24 @@ def test_the_joint_norm_knows_each_column_by_its_own_modality() -> None:
         expected = (part - part.mean(0)) / (part.var(0, correction=0) + 1e-5).sqrt()
         torch.testing.assert_close(joint[mask][:, columns], expected, rtol=1e-4, atol=1e-5)
         assert not joint[~mask][:, columns].any()
+
+
+def test_who_has_anything() -> None:
+    first, second = torch.tensor([True, False, True]), torch.tensor([False, False, True])
+    found = anything([first, second])
+    assert found is not None
+    assert found.tolist() == [True, False, True]
+    assert anything([first, None]) is None
+    assert anything([first, ~first]) is None
+    assert anything([]) is None
+
+
+def test_masks_without_a_sample_of_nothing_change_no_bit_behind_the_fusion() -> None:
+    fusion = FusionComponent([2, 1], {"x": 2}).train()
+    other = copy.deepcopy(fusion)
+    g = [torch.randn(4, 2), torch.randn(4, 1)]
+    masks = [torch.tensor([True, True, True, False]), torch.tensor([True, True, False, True])]
+    assert torch.equal(fusion(g, masks)["x"], other.scoring["x"](other.joint(g, masks)))
 
 
 # --- stand-ins

@@ -51,8 +51,9 @@ class Case:
         self.f = {name: rows(BATCH, width, seed=10 + width) for name, width in self.widths.items()}
         self.there: dict[str, Flags] = {name: np.ones(BATCH, dtype=bool) for name in self.widths}
         if missing:
-            self.there["zeta"][[1, 4]] = False
-            self.there["alpha"][0] = False
+            lacking = {"zeta": [1, 4], "alpha": [0, 1]}
+            for name, flags in self.there.items():
+                flags[lacking.get(name, [1])] = False  # sample 1 has nothing at all
         for name, flags in self.there.items():
             self.f[name][torch.from_numpy(~flags)] = 0.0
         self.labels = {"emotion": torch.tensor([0, 2, 1, -1, 2]), "actor": torch.tensor([1, 0, 0, 1, 1])}
@@ -75,8 +76,7 @@ class Case:
 
 def cases(*, missing: bool) -> Iterator[Case]:
     for network, n, targets, side in CASES:
-        if n > 1 or not missing:
-            yield Case(network, n, targets, side, missing=missing)  # type: ignore[arg-type]
+        yield Case(network, n, targets, side, missing=missing)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("missing", [False, True])

@@ -14,7 +14,7 @@ from sklearn.utils.class_weight import compute_class_weight
 
 from mrpnkit.ablation import run_ablation
 from mrpnkit.build import build_folds, build_loader, build_model, build_objective
-from mrpnkit.build_targets import build_targets
+from mrpnkit.build_targets import build_targets, scale_of
 from mrpnkit.cli.application import main
 from mrpnkit.config import Config, parse_config
 from mrpnkit.cost import step_cost
@@ -209,6 +209,17 @@ def test_values_in_their_own_units_where_asked() -> None:
     target = build_targets(config("targets.age.scale='none'"), every_target())["age"]
     assert isinstance(target, Regression)
     assert (target.mean, target.sd, target.loss) == (0.0, 1.0, "huber")
+
+
+@pytest.mark.parametrize("value", [0.1, -0.1, 1 / 3, 1e9 + 0.1, 1e-30, 0.0])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_values_that_are_all_the_same_have_no_scale(value: float, dtype: Any) -> None:
+    for count in (1, 3, 1001):
+        mean, sd = scale_of(np.full(count, value, dtype))
+        assert (mean, sd) == (pytest.approx(float(dtype(value))), 1.0)
+    neighbour = np.nextafter(np.float32(value), np.float32(np.inf))
+    mean, sd = scale_of(np.array([value, neighbour], np.float32))
+    assert sd == pytest.approx((float(neighbour) - float(np.float32(value))) / 2, rel=1e-6)
 
 
 def test_a_class_that_there_is_not_and_a_kind_that_does_not_fit() -> None:

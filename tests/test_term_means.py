@@ -15,7 +15,7 @@ from mrpnkit.balancing import GradientBlending, Uncertainty
 from mrpnkit.balancing.floats import exact
 from mrpnkit.balancing.steering import Step
 from mrpnkit.data import Corpus, CorpusDataset, loader
-from mrpnkit.train import Trainer
+from mrpnkit.train import Trainer, evaluate
 from mrpnkit.train.progress import summary
 from tests.small_models import affine_branch
 
@@ -89,6 +89,40 @@ def test_a_target_without_a_label_has_no_mean() -> None:
     assert summary(report).startswith(f"loss {known:.3f}  ")
 
 
+class Labels:
+    """A criterion whose loss is the label itself."""
+
+    def __call__(self, scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return labels.to(scores.dtype)
+
+    def begin_epoch(self, epoch: int) -> None:
+        pass
+
+
+def test_terms_of_an_evaluation_are_the_losses_that_are_trained() -> None:
+    nobody = np.full(ROWS, -1)
+    data = corpus({"full": FULL, "rare": RARE, "none": nobody})
+    torch.manual_seed(0)
+    model = MRPN({n: affine_branch(data.features(n), 4) for n in data.modalities}, dict.fromkeys(data.targets, 3))
+    weights = [1.0, 2.0, 0.5]
+    targets = {name: Classification(3) for name in ("rare", "none")}
+    targets["full"] = Classification(3, class_weights=weights, label_smoothing=0.1)
+    objective = Objective(targets)
+    found = evaluate(model, loader(CorpusDataset(data), 8), objective)
+    terms = found.terms(objective, torch.device("cpu"))
+    assert set(terms) == {f"{t}/{head}/term" for t in targets for head in ("fused", "audio", "video")}
+    cost = torch.nn.CrossEntropyLoss(torch.tensor(weights), reduction="none", label_smoothing=0.1)
+    for head in ("fused", "audio", "video"):
+        each = cost(found.scores[head]["full"], torch.tensor(FULL)).numpy()
+        assert terms[f"full/{head}/term"] == pytest.approx(each[SEEN if head == "video" else slice(None)].mean())
+        assert terms[f"rare/{head}/term"] == pytest.approx(found.metrics[f"rare/{head}/loss"])
+        assert math.isnan(terms[f"none/{head}/term"])
+    told = found.terms(Objective(targets, criterion=Labels()), torch.device("cpu"))
+    assert told["rare/fused/term"] == pytest.approx(FULL[LABELLED].mean())
+    assert told["full/fused/term"] == pytest.approx(np.mean([label * weights[label] for label in FULL]))
+    assert told["full/audio/term"] == terms["full/audio/term"]
+
+
 @pytest.mark.parametrize(
     ("device", "dtype"), [("cpu", torch.float64), ("cuda:1", torch.float64), ("mps", torch.float32)]
 )
@@ -147,6 +181,19 @@ class TestUncertainty:
         assert report.train["rare/fused"] > 0.6
         assert balancer.weights["rare/fused"] < 1
 
+    def test_in_a_training_a_head_of_weight_zero_keeps_its_own(self) -> None:
+        data, balancer = corpus({"full": FULL}), Uncertainty(learning_rate=0.05)
+        model = MRPN({n: affine_branch(data.features(n), 4) for n in data.modalities}, {"full": 3})
+        Trainer(
+            model,
+            Objective({"full": Classification(3)}, weights={"video": 0.0}, balancer=balancer),
+            loader(CorpusDataset(data), 8),
+            optimizer=torch.optim.SGD(model.parameters(), 0.0),
+            epochs=1,
+            cpu=True,
+        ).fit()
+        assert [name for name, weight in balancer.weights.items() if weight == 1.0] == ["full/video"]
+
 
 class TestGradientBlending:
     def test_a_head_that_was_not_measured_keeps_its_weight(self) -> None:
@@ -156,9 +203,12 @@ class TestGradientBlending:
         balancer, seen = GradientBlending(every=1), []
         for epoch in epochs:
             heads = dict(zip(("y/fused", "y/a", "y/b"), epoch, strict=True))
-            balancer.end_epoch({h: t for h, (t, _) in heads.items()}, {f"{h}/loss": v for h, (_, v) in heads.items()})
+            balancer.end_epoch({h: t for h, (t, _) in heads.items()}, {f"{h}/term": v for h, (_, v) in heads.items()})
             seen.append(dict(balancer.weights))
         # ΔG 0.6 and 0.4, ΔO 0.4 and 0.1: worth 3.75 and 40
         assert seen[1] == pytest.approx({"y/fused": 2 * 3.75 / 43.75, "y/a": 2 * 40 / 43.75})
-        # ΔG 0.1 and 0.3, ΔO 0.4 and 0.2: worth 0.625 and 7.5
-        assert seen[2] == pytest.approx({"y/fused": 2 * 0.625 / 8.125, "y/a": seen[1]["y/a"], "y/b": 2 * 7.5 / 8.125})
+        # ΔG 0.1 and 0.3, ΔO 0.4 and 0.2: worth 0.625 and 7.5; they share what a has left of 3
+        rest = 3 - 2 * 40 / 43.75
+        assert seen[2] == pytest.approx(
+            {"y/fused": rest * 0.625 / 8.125, "y/a": seen[1]["y/a"], "y/b": rest * 7.5 / 8.125}
+        )

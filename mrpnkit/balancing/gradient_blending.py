@@ -32,19 +32,20 @@ class GradientBlending:
     network, ``every`` epochs apart, the validation loss of head k falls by ΔG_k, its generalisation, and the gap
     between validation and training loss grows by ΔO_k, its overfitting; the weights minimise the
     overfitting-to-generalisation ratio of the sum. They hold until the next look, and add up to K for each target, so
-    that the whole stays as large as a plain sum. All start at 1.
+    that the whole stays as large as a plain sum. All start at 1. Both losses are the one that is trained, with class
+    weights, smoothing and the criterion of a fusion, so that a gap is one of samples and not of definitions.
 
     Where the paper measures copies of the network that are trained with one loss each, this measures the heads of the
     network itself, which costs nothing. A head whose validation loss rose has ΔG_k = 0 and is left out until the next
     look; where that is so for all heads of a target, its weights stay. A head that one of the two looks could not
-    measure, for want of labels or of its modality, keeps its weight, and the others share theirs. Parts of a fusion
-    have the fusion's weight.
+    measure, for want of labels or of its modality, keeps its weight, and the others share what theirs added up to.
+    Parts of a fusion have the fusion's weight.
 
     Args:
         every: epochs between two looks.
 
     Raises:
-        InputError: no validation, or a target whose metrics have no loss.
+        InputError: no validation, or one that was not told the loss that is trained.
 
     >>> GradientBlending()({"y/fused": torch.tensor(1.0), "y/audio": torch.tensor(2.0)})
     tensor(3.)
@@ -54,6 +55,10 @@ class GradientBlending:
         if every < 1:
             raise InputError(f"GradientBlending: every must be 1 epoch or more, got {every}.")
         self.every = every
+        self.begin()
+
+    def begin(self) -> None:
+        """Forgets what an earlier training measured."""
         self.epoch = 0
         self.weights: dict[str, float] = {}
         self._before: dict[str, Losses] = {}
@@ -69,20 +74,24 @@ class GradientBlending:
         self.epoch += 1
         if (self.epoch - 1) % self.every:
             return
-        now = {}
-        for name, loss in train.items():
-            if "." in name.rpartition("/")[2]:
-                continue
-            if f"{name}/loss" not in validation:
-                raise InputError(f"GradientBlending: validation has no {name}/loss; it has {', '.join(validation)}.")
-            measured = Losses(loss, validation[f"{name}/loss"])
+        now: dict[str, Losses] = {}
+        heads = [name for name in train if "." not in name.rpartition("/")[2]]
+        for name in heads:
+            if f"{name}/term" not in validation:
+                raise InputError(
+                    f"GradientBlending: validation has no {name}/term, the mean of the loss as it is trained; it has "
+                    f"{', '.join(validation)}. Evaluation.terms gives it."
+                )
+            measured = Losses(train[name], validation[f"{name}/term"])
             if not any(math.isnan(one) for one in measured):
                 now[name] = measured
-        if self._before:
-            known = [name for name in now if name in self._before]
-            for target in {name.rpartition("/")[0]: None for name in known}:
-                heads = [name for name in known if name.rpartition("/")[0] == target]
-                self.weights |= blended({h: self._before[h] for h in heads}, {h: now[h] for h in heads}) or {}
+        for target in {name.rpartition("/")[0]: None for name in heads}:
+            of_target = [name for name in heads if name.rpartition("/")[0] == target]
+            known = [name for name in of_target if name in now and name in self._before]
+            kept = sum(self.weights.get(name, 1.0) for name in of_target if name not in known)
+            found = blended({h: self._before[h] for h in known}, {h: now[h] for h in known}) or {}
+            share = max(0.0, len(of_target) - kept) / max(len(known), 1)
+            self.weights |= {name: share * weight for name, weight in found.items()}
         self._before = now
 
     def state_dict(self) -> dict[str, Any]:

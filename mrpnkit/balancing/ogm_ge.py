@@ -24,6 +24,11 @@ class OGMGE:
     linear fusion apart; here the side scores give them, whatever the fusion, so the network must be N1 or N2. For more
     than two branches the others' mean takes the other's place.
 
+    Three further things differ from the authors' code. Here the leader alone gets noise; there every branch does, with
+    a factor of 1 before the gradient of the one that does not lead. Here all parameters of the leader are modulated and
+    get noise; there the kernels of two-dimensional convolutions only. Here this goes on to the last epoch; there it
+    ends after the 51st by default.
+
     Args:
         alpha: α, how strongly the leader is slowed; 0 leaves gradients as they are, but for the noise.
         noise: of the generalisation enhancement, in standard deviations of each gradient; 0 is OGM alone.
@@ -36,11 +41,15 @@ class OGMGE:
     def __init__(self, *, alpha: float = 0.3, noise: float = 1.0, seed: int = 0) -> None:
         if not alpha >= 0 or not noise >= 0:
             raise InputError(f"OGMGE: alpha and noise must be 0 or more, got {alpha} and {noise}.")
-        self.alpha, self.noise = alpha, noise
+        self.alpha, self.noise, self.seed = alpha, noise, seed
+        self.begin()
+
+    def begin(self) -> None:
+        """Forgets an earlier training: noise is drawn from the seed again."""
         self.coefficients: dict[str, float] = {}
         self._parameters: dict[str, list[nn.Parameter]] = {}
         self._targets: list[str] | None = None
-        self._generator = torch.Generator().manual_seed(seed)
+        self._generator = torch.Generator().manual_seed(self.seed)
 
     def look_at(self, kinds: Mapping[str, str]) -> None:
         """Raises InputError where no target is a classification; others are left aside."""

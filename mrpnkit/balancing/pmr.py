@@ -9,6 +9,7 @@ from typing import Any, cast
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from mrpnkit.balancing.heads import branches_of, classifications, ratios
 from mrpnkit.balancing.steering import Step, averaged
@@ -50,8 +51,16 @@ class PMR:
                 "PMR: alpha, mu and held must be 0 or more and momentum in [0, 1), got "
                 f"{alpha}, {mu}, {held} and {momentum}."
             )
-        self.target, self.alpha, self.mu, self.held, self.momentum = target, alpha, mu, held, momentum
-        self.epoch = 0
+        self._given, self.alpha, self.mu, self.held, self.momentum = target, alpha, mu, held, momentum
+        self._hooks: list[RemovableHandle] = []
+        self.begin()
+
+    def begin(self) -> None:
+        """Forgets the prototypes of an earlier training, and listens to its network no longer."""
+        for hook in self._hooks:
+            hook.remove()
+        self._hooks = []
+        self.target, self.epoch = self._given, 0
         self.prototypes: dict[str, Tensor] = {}
         self._sums: dict[str, Tensor] = {}
         self._counts: dict[str, Tensor] = {}
@@ -78,7 +87,7 @@ class PMR:
             width, device = cast(Branch, model.branches[name]).out_features, next(model.parameters()).device
             self._sums[name] = torch.zeros(model.targets[self.target], width, device=device)
             self._counts[name] = torch.zeros(model.targets[self.target], device=device)
-            norm.register_forward_hook(self._listener(name))
+            self._hooks.append(norm.register_forward_hook(self._listener(name)))
 
     def _listener(self, name: str) -> Any:
         def listen(module: nn.Module, inputs: object, features: Tensor) -> None:

@@ -19,7 +19,8 @@ class Step(NamedTuple):
 
     ``losses`` are the weighted ones by ``target/head``, ``total`` what the balancer made of them. ``counts`` tells over
     how many samples each loss is the mean, in a process on average: where it is 0, the loss is 0 and says nothing.
-    Without it all losses have samples.
+    Without it all losses have samples. ``weights`` are those of the objective that are in the losses: where one is 0,
+    the loss is 0 and says nothing either. Without it none is.
     """
 
     output: MRPNOutput
@@ -27,11 +28,20 @@ class Step(NamedTuple):
     losses: Mapping[str, Tensor]
     total: Tensor
     counts: Mapping[str, Tensor] | None = None
+    weights: Mapping[str, float] | None = None
+
+
+@runtime_checkable
+class Begins(Protocol):
+    """Has something of a training that the next must not inherit."""
+
+    def begin(self) -> None:
+        """Forgets an earlier training: the balancer is then as it was built."""
 
 
 @runtime_checkable
 class LooksAtModel(Protocol):
-    """Is shown the model once, before the training, and may refuse it."""
+    """Is shown the model before each training, once or more, and may refuse it."""
 
     def attach(self, model: nn.Module) -> None:
         """The model without what several processes wrap around it; raises InputError where it cannot be balanced."""
@@ -39,7 +49,7 @@ class LooksAtModel(Protocol):
 
 @runtime_checkable
 class LooksAtTargets(Protocol):
-    """Is told what the targets are, once and before it is shown the model, and may refuse them."""
+    """Is told what the targets are, each time before it is shown the model, and may refuse them."""
 
     def look_at(self, kinds: Mapping[str, str]) -> None:
         """The kind of each target by name: classification, multilabel, regression or ordinal."""
@@ -64,7 +74,8 @@ class ActsOverEpochs(Protocol):
     def end_epoch(self, train: Mapping[str, float], validation: Mapping[str, float] | None) -> None:
         """Mean training losses by ``target/head``, and validation metrics by ``target/head/metric``, if there are.
 
-        Either is NaN where no sample was there to measure it by.
+        Among the latter, ``target/head/term`` is the validation samples' mean of the very loss that ``train`` has; the
+        metric ``loss`` has no class weights, smoothing or criterion. Either is NaN where no sample was there.
         """
 
 
@@ -95,10 +106,26 @@ class Steering:
         kinds: Mapping[str, str] | None = None,
     ) -> None:
         self.balancer = cast(object, balancer)
-        if isinstance(self.balancer, LooksAtTargets) and kinds is not None:
-            self.balancer.look_at(kinds)
+        self.model, self.kinds = model, kinds
+        self.begin()
+
+    def begin(self) -> None:
+        """Before a training: the balancer forgets an earlier one, and is shown targets and model.
+
+        Done when this is built, so that a balancer refuses early, and again by the trainer before its first step: other
+        trainings with the same balancer may lie in between.
+        """
+        if isinstance(self.balancer, Begins):
+            self.balancer.begin()
+        if isinstance(self.balancer, LooksAtTargets) and self.kinds is not None:
+            self.balancer.look_at(self.kinds)
         if isinstance(self.balancer, LooksAtModel):
-            self.balancer.attach(model)
+            self.balancer.attach(self.model)
+
+    @property
+    def learns(self) -> bool:
+        """Whether the balancer learns from epochs."""
+        return isinstance(self.balancer, ActsOverEpochs)
 
     def backward(self, step: Step) -> None:
         """The backward pass."""
@@ -117,7 +144,8 @@ class Steering:
         return self.balancer.state_dict() if isinstance(self.balancer, Remembers) else {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes back to a state of :meth:`state_dict`."""
+        """Goes back to a state of :meth:`state_dict`, whatever the balancer did since."""
+        self.begin()
         if isinstance(self.balancer, Remembers):
             self.balancer.load_state_dict(state)
 

@@ -13,6 +13,9 @@ from mrpnkit.balancing.steering import Step, averaged
 from mrpnkit.errors import InputError
 from mrpnkit.registry import BALANCERS
 
+LARGEST = 10.0
+"""Of s_k, in either direction: weights stay between e⁻¹⁰ and e¹⁰."""
+
 
 @BALANCERS.register("uncertainty", paper="arXiv:1705.07115")
 class Uncertainty:
@@ -22,7 +25,9 @@ class Uncertainty:
     loss that stays large is thought to be noisy and weighed down, and s_k / 2 keeps weights from falling to 0. All
     start at s_k = 0. The gradient of s_k is ½ − exp(−s_k) · L_k, with L_k of all processes; the steps along it are
     Adam's with a learning rate of their own, since these few numbers are no weights of the model and need another pace.
-    A loss that no sample of a batch counts in is no loss of 0: its s_k stays as it is.
+    A loss that no sample of a batch counts in is no loss of 0: its s_k stays as it is, and so does that of a loss whose
+    weight in the objective is 0. A loss that does fall to 0 would have s_k fall for ever; it is held within ±10, where
+    weights are up to 22,026.
 
     Args:
         learning_rate: of s_k.
@@ -36,6 +41,10 @@ class Uncertainty:
         if not learning_rate > 0:
             raise InputError(f"Uncertainty: learning_rate must be more than 0, got {learning_rate}.")
         self.learning_rate = learning_rate
+        self.begin()
+
+    def begin(self) -> None:
+        """Forgets what an earlier training learned."""
         self.names: list[str] = []
         self._each: list[Tensor] = []
         self._adam: torch.optim.Adam | None = None
@@ -57,16 +66,19 @@ class Uncertainty:
         return (torch.exp(-s) * values + s / 2).sum()
 
     def backward(self, step: Step) -> None:
-        """The backward pass over the sum, then one step of Adam for each s_k whose loss has a sample."""
+        """The backward pass over the sum, then one step of Adam for each s_k whose loss has a sample and a weight."""
         step.total.backward()
         if self._adam is None:
-            self._adam = self._begin(list(step.losses))
+            self._adam = self._adam_of(list(step.losses))
         losses = torch.stack([loss.detach() for loss in step.losses.values()]).float()
         counts = torch.ones_like(losses) if step.counts is None else torch.stack(list(step.counts.values()))
         losses, counts = averaged(torch.stack([losses, counts.to(losses)])).cpu()
-        for s, gradient, count in zip(self._each, 0.5 - torch.exp(-self.s) * losses, counts.tolist(), strict=True):
-            s.grad = gradient if count else None
+        gradients, weights = 0.5 - torch.exp(-self.s) * losses, step.weights or {}
+        for name, s, gradient, count in zip(self.names, self._each, gradients, counts.tolist(), strict=True):
+            s.grad = gradient if count and weights.get(name, 1.0) else None
         self._adam.step()
+        for s in self._each:
+            s.clamp_(-LARGEST, LARGEST)
 
     def state_dict(self) -> dict[str, Any]:
         """s_k by name, and Adam's state."""
@@ -74,14 +86,14 @@ class Uncertainty:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Goes back to a state of :meth:`state_dict`."""
-        self.names, self._each, self._adam = [], [], None
+        self.begin()
         if state["adam"] is not None:
-            self._adam = self._begin(state["names"])
+            self._adam = self._adam_of(state["names"])
             for s, value in zip(self._each, state["s"], strict=True):
                 s.copy_(value)
             self._adam.load_state_dict(state["adam"])
 
-    def _begin(self, names: list[str]) -> torch.optim.Adam:
+    def _adam_of(self, names: list[str]) -> torch.optim.Adam:
         self.names = list(names)
         self._each = [torch.zeros(()) for _ in names]  # apart, so that Adam can leave one of them alone
         return torch.optim.Adam(self._each, lr=self.learning_rate)

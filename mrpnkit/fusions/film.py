@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from mrpnkit.arguments import check_counts
 from mrpnkit.errors import InputError
 from mrpnkit.feature_norm import Present
-from mrpnkit.fusions.presence import check_branches, check_dropout, kept, scorings
+from mrpnkit.fusions.presence import check_branches, check_dropout, kept, scored, scorings
 from mrpnkit.fusions.registry import FUSIONS
 
 
@@ -64,4 +64,4 @@ class FiLM(nn.Module):
         content = kept(self.dense(values.pop(self.content)), present[self.content])
         gamma, beta = self.condition(torch.cat(values, dim=1)).chunk(2, dim=1)
         joint = (1 + gamma) * content + beta
-        return {target: scoring(joint) for target, scoring in self.scoring.items()}
+        return scored(self.scoring, joint, present)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from mrpnkit.arguments import check_choice, check_counts
 from mrpnkit.feature_norm import Present
-from mrpnkit.fusions.presence import check_branches, check_dropout, kept, presence, scorings, shares
+from mrpnkit.fusions.presence import check_branches, check_dropout, kept, presence, scored, scorings, shares
 from mrpnkit.fusions.registry import FUSIONS
 
 Gate = Literal["sigmoid", "softmax"]
@@ -67,4 +67,4 @@ class GMU(nn.Module):
         logits = logits.unflatten(1, (len(parts), self.width))  # (B, N, W)
         z = torch.sigmoid(logits) if self.gate == "sigmoid" else shares(logits, there).to(logits.dtype)
         joint = (z * torch.stack(parts, dim=1)).sum(1)
-        return {target: scoring(joint) for target, scoring in self.scoring.items()}
+        return scored(self.scoring, joint, present)

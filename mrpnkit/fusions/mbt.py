@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from mrpnkit.arguments import check_counts
 from mrpnkit.feature_norm import Present
-from mrpnkit.fusions.presence import check_branches, check_dropout, presence, scorings
+from mrpnkit.fusions.presence import check_branches, check_dropout, presence, scored, scorings
 from mrpnkit.fusions.registry import FUSIONS
 from mrpnkit.fusions.tokens import check_heads, encoder_layer, grids_of_branches, tokens_of_branches
 from mrpnkit.sequences import Sequences
@@ -94,4 +94,4 @@ class MBT(nn.Module):
         joint = (firsts * weights[:, :, None].to(firsts.dtype)).sum(1)
         # The last layer's bottleneck is read by nobody; times zero, so that its parameters get a gradient all the same.
         joint = joint + 0.0 * shared.sum(dim=(1, 2))[:, None]
-        return {target: scoring(joint) for target, scoring in self.scoring.items()}
+        return scored(self.scoring, joint, present)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from mrpnkit.arguments import check_counts
 from mrpnkit.feature_norm import Present
 from mrpnkit.fusions.cross_modal import CrossModal
-from mrpnkit.fusions.presence import check_branches, check_dropout, kept, scorings
+from mrpnkit.fusions.presence import check_branches, check_dropout, kept, scored, scorings
 from mrpnkit.fusions.registry import FUSIONS
 from mrpnkit.fusions.tokens import attendable, check_heads, encoder_layer, grids_of_branches, tokens_of_branches
 from mrpnkit.sequences import Sequences
@@ -85,4 +85,4 @@ class MulT(nn.Module):
             memory = self.memories[place](seen, src_key_padding_mask=attendable(grid.valid))
             firsts.append(kept(memory[:, 0], present[place]))
         joint = torch.cat(firsts, dim=1)
-        return {target: scoring(joint) for target, scoring in self.scoring.items()}
+        return scored(self.scoring, joint, present)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from mrpnkit.arguments import check_counts
 from mrpnkit.feature_norm import Present
-from mrpnkit.fusions.presence import check_branches, check_dropout, kept, scorings
+from mrpnkit.fusions.presence import check_branches, check_dropout, kept, scored, scorings
 from mrpnkit.fusions.registry import FUSIONS
 
 
@@ -61,4 +61,4 @@ class Multiplicative(nn.Module):
         x, z = (kept(dense(g), mask) for dense, g, mask in zip(self.dense, features, present, strict=True))
         maps = self.interaction(x).unflatten(1, (self.width, z.shape[1]))  # xᵀ · 𝕎: the map that z is read with
         joint = (maps * z[:, None, :]).sum(2) + self.linear(torch.cat([x, z], dim=1))
-        return {target: scoring(joint) for target, scoring in self.scoring.items()}
+        return scored(self.scoring, joint, present)

@@ -13,6 +13,7 @@ from mrpnkit.arguments import check_rate
 from mrpnkit.errors import InputError
 from mrpnkit.feature_norm import Present
 from mrpnkit.mrpn import Scoring
+from mrpnkit.presence import anything
 
 
 def check_branches(
@@ -76,6 +77,14 @@ def shares(logits: Float[Tensor, "batch branches *rest"], there: Bool[Tensor, "b
 def scorings(width: int, targets: Mapping[str, int], *, hidden: int | None, dropout: float) -> nn.ModuleDict:
     """A Scoring (2) of ``width`` features for each target."""
     return nn.ModuleDict({target: Scoring(width, n, hidden=hidden, dropout=dropout) for target, n in targets.items()})
+
+
+def scored(
+    scoring: nn.ModuleDict, joint: Float[Tensor, "batch width"], present: Sequence[Present]
+) -> dict[str, Tensor]:
+    """Scores (B, C) of each target; a sample that lacks every branch counts in no batch statistic of Scoring."""
+    some = anything(present)
+    return {target: head(joint, some) for target, head in scoring.items()}
 
 
 def check_dropout(fusion: nn.Module, dropout: float) -> None:

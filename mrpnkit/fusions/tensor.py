@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from mrpnkit.arguments import check_counts
 from mrpnkit.errors import InputError
 from mrpnkit.feature_norm import Present
-from mrpnkit.fusions.presence import check_branches, check_dropout, kept, scorings
+from mrpnkit.fusions.presence import check_branches, check_dropout, kept, scored, scorings
 from mrpnkit.fusions.registry import FUSIONS
 
 MOST = 1 << 17
@@ -77,4 +77,4 @@ class TFN(nn.Module):
     def forward(self, features: Sequence[Tensor], present: Sequence[Present]) -> dict[str, Tensor]:
         """N tensors (B, D_m) and N masks (B,) or None → for each target its scores (B, C)."""
         joint = self.joint(features, present)
-        return {target: scoring(joint) for target, scoring in self.scoring.items()}
+        return scored(self.scoring, joint, present)

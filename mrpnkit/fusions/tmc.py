@@ -48,6 +48,7 @@ class EvidentialLoss:
 
     L = Σ_c y_c (ψ(S) − ψ(α_c)) + λ_t · KL(Dir(α̃) ‖ Dir(1)), S = Σ α, α̃ = y + (1 − y) ⊙ α, λ_t = min(1, t / annealing),
     t the epoch from 0: equations (5) to (8) of arXiv:2102.02051. Scores are log α. A label of −1 costs nothing.
+    The objective multiplies it by the weight of the label's class; the label smoothing of a target is left out.
 
     Args:
         annealing: epochs until the divergence counts in full.

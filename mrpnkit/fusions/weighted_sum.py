@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from mrpnkit.arguments import check_counts
 from mrpnkit.feature_norm import Present
-from mrpnkit.fusions.presence import check_branches, check_dropout, kept, presence, scorings, shares
+from mrpnkit.fusions.presence import check_branches, check_dropout, kept, presence, scored, scorings, shares
 from mrpnkit.fusions.registry import FUSIONS
 
 
@@ -53,7 +53,7 @@ class Sum(nn.Module):
         """N tensors (B, D_m) and N masks (B,) or None → for each target its scores (B, C)."""
         parts = [kept(dense(g), mask) for dense, g, mask in zip(self.dense, features, present, strict=True)]
         joint = torch.stack(parts).sum(0)
-        return {target: scoring(joint) for target, scoring in self.scoring.items()}
+        return scored(self.scoring, joint, present)
 
 
 @FUSIONS.register("weighted", paper="arXiv:1705.09406")
@@ -102,4 +102,4 @@ class Weighted(nn.Module):
         parts = torch.stack([dense(g) for dense, g in zip(self.dense, features, strict=True)], dim=1)  # (B, N, W)
         weights = shares(self.logits.expand(len(there), -1), there)
         joint = (weights[:, :, None].to(parts.dtype) * parts).sum(1)
-        return {target: scoring(joint) for target, scoring in self.scoring.items()}
+        return scored(self.scoring, joint, present)

@@ -35,7 +35,8 @@ def check_balancer(
     It trains an N1 and an N2 of each number of branches over some epochs, with samples that lack branches or labels and
     a batch in which nobody has one of them: every parameter has a finite gradient after each step. N0 is trained or
     refused with an InputError that names the balancer. Its state is plain data, and a training that is put together
-    anew from the states goes on bitwise the same.
+    anew from the states goes on bitwise the same. A training is bitwise the same where the balancer has been in another
+    before, of another width.
 
     Args:
         part: a class, or a function that gives the balancer.
@@ -101,14 +102,25 @@ def _check_training(build: Callable[[], Any], number: int, network: Network, nam
     _end(second, 1)
     for epoch in range(2, EPOCHS):
         _epoch(second, epoch, f"{name}, {where}")
-    for key, value in whole.model.state_dict().items():
+    _assert_same(whole, second, f"{name}: a training that went on from its saved state is another ({where})")
+    used = _training(build, number, network, width=4)
+    for epoch in range(2):
+        _epoch(used, epoch, f"{name}, {where}")
+    again = _training(lambda: used.objective.balancer, number, network)
+    for epoch in range(EPOCHS):
+        _epoch(again, epoch, f"{name}, {where}")
+    _assert_same(whole, again, f"{name}: a training depends on the one before it, which begin() must forget ({where})")
+
+
+def _assert_same(first: _Training, second: _Training, text: str) -> None:
+    for key, value in first.model.state_dict().items():
         if not torch.equal(value, second.model.state_dict()[key]):
-            raise AssertionError(f"{name}: a training that went on from its saved state is another ({where}, {key}).")
+            raise AssertionError(f"{text}: {key} differs.")
 
 
-def _training(build: Callable[[], Any], number: int, network: Network) -> _Training:
+def _training(build: Callable[[], Any], number: int, network: Network, *, width: int = 3) -> _Training:
     torch.manual_seed(3)
-    branches = {f"b{place}": Branch(Linear(2 + place, 3), Last(3)) for place in range(number)}
+    branches = {f"b{place}": Branch(Linear(2 + place, width), Last(width)) for place in range(number)}
     model = MRPN(branches, CLASSES, network=network).train()
     objective = Objective({name: Classification(n) for name, n in CLASSES.items()}, balancer=build())
     optimizer = torch.optim.AdamW(model.parameters(), 1e-2)
@@ -124,7 +136,8 @@ def _epoch(training: _Training, epoch: int, where: str) -> None:
 def _end(training: _Training, epoch: int) -> None:
     heads = [f"{target}/{head}" for target in CLASSES for head in ("fused", *training.model.sides)]
     train = {head: 1.0 / (1 + epoch + place) for place, head in enumerate(heads)}
-    training.steering.end_epoch(train, {f"{head}/loss": 1.5 * loss for head, loss in train.items()})
+    validation = {f"{head}/{what}": 1.5 * loss for head, loss in train.items() for what in ("loss", "term")}
+    training.steering.end_epoch(train, validation)
 
 
 def _step(training: _Training, epoch: int, step: int, where: str) -> None:
@@ -141,7 +154,8 @@ def _step(training: _Training, epoch: int, step: int, where: str) -> None:
     output = model(inputs)
     loss = objective(output, labels)
     optimizer.zero_grad()
-    steering.backward(Step(output, labels, objective.weighted(loss.terms), loss.total, loss.counts))
+    weights = {name: objective.weight_of(name) for name in loss.terms}
+    steering.backward(Step(output, labels, objective.weighted(loss.terms), loss.total, loss.counts, weights))
     for name, parameter in model.named_parameters():
         if parameter.grad is None or not parameter.grad.isfinite().all():
             what = "no gradient" if parameter.grad is None else "a gradient that is not finite"

@@ -36,6 +36,21 @@ class Evaluation(NamedTuple):
             return self.present[head]
         return torch.stack(list(self.present.values())).any(dim=0)
 
+    def terms(self, objective: Objective, device: torch.device) -> dict[str, float]:
+        """The mean of each loss as it is trained, ``target/head/term``, over the samples that count; NaN without any.
+
+        Unlike the metric ``loss`` it has class weights, smoothing and the criterion of a fusion. It is computed on
+        ``device``, that of the training, where processes can add up.
+        """
+        found = {}
+        for name, target in objective.targets.items():
+            for head, scores in self.scores.items():
+                rows = self.seen(head) & target.known(self.labels[name])
+                values, labels = scores[name][rows].to(device), self.labels[name][rows].to(device)
+                losses = objective.losses(name, values, labels, of_fusion=head == FUSED)
+                found[f"{name}/{head}/term"] = float(losses.mean())
+        return found
+
     def confusion(self, target: str, head: str = FUSED, *, classes: int) -> Tensor:
         """Counts (C, C) of a classification, rows labels and columns predictions, on the samples that the head saw.
 

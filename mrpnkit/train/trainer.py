@@ -161,6 +161,8 @@ class Trainer:
 
     def _epoch(self) -> EpochReport:
         start, epoch = time.perf_counter(), self.progress.epoch
+        if not self.progress.step:  # another trainer may have used the balancer since this one was built
+            self.steering.begin()
         batches = self.batches
         if self.progress.batch:
             batches = skip_first_batches(self.batches, self.progress.batch)
@@ -176,7 +178,10 @@ class Trainer:
             raise TrainingError("The training loader gave no batch.")
         train = self._means.over(self.accelerator, self._device)
         validation = self._validate()
-        self.steering.end_epoch(train, validation)
+        told = validation
+        if self.last_evaluation is not None and self.steering.learns:
+            told = self.last_evaluation.metrics | self.last_evaluation.terms(self.objective, self._device)
+        self.steering.end_epoch(train, told)
         better = validation is not None and self._is_better(validation)
         if better:
             self.progress = self.progress._replace(best_epoch=epoch, best_value=self._monitored(validation or {}))
@@ -204,10 +209,11 @@ class Trainer:
         place = self.progress.step + 1, self.progress.epoch + 1
         check_loss(loss, batch, *place)
         weighted = self.objective.weighted(loss.terms)
+        weights = {name: self.objective.weight_of(name) for name in weighted}
         if self.gradients is not None and self.gradients.due(place[0]):
             self.gradients.record(*place, weighted)
         self.optimizer.zero_grad()
-        self.steering.backward(Step(output, batch.labels, weighted, loss.total, loss.counts))
+        self.steering.backward(Step(output, batch.labels, weighted, loss.total, loss.counts, weights))
         if self.clip_norm is not None:
             clip_gradients(self.model, self._parameters, self.clip_norm, batch, *place)
         self.optimizer.step()
