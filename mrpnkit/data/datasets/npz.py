@@ -76,7 +76,7 @@ class Npz:
         with self._opened(folder) as archive:
             return list(archive.files)
 
-    def _opened(self, folder: Path) -> np.lib.npyio.NpzFile:
+    def _opened(self, folder: Path) -> "np.lib.npyio.NpzFile[Any]":
         file = existing_file(folder, self.path, "NumPy archive")
         try:
             archive = np.load(file, allow_pickle=False)
