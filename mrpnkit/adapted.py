@@ -16,7 +16,7 @@ from mrpnkit.config import Config
 from mrpnkit.data import Corpus, Fold
 from mrpnkit.data.adaptation import Adaptation, Enrolment
 from mrpnkit.errors import InputError, RunError
-from mrpnkit.runs import ADAPTATION, Run, identity_of, is_first_process
+from mrpnkit.runs import ADAPTATION, Run, is_first_process
 
 _log = logging.getLogger(__name__)
 
@@ -110,7 +110,7 @@ def groups_in(
     if run.config.adaptation is None and enrolment is None and group is None:
         return None
     column, known = column_of(run), enrolment or Enrolment()
-    if group is None and identity_of(corpus) == run.identity:
+    if group is None and run.trained_on(corpus):
         return DataGroups(corpus.groups[column].tolist(), True, known)
     return DataGroups(owners_of(corpus, column, enrolment=known, group=group), False, known)
 

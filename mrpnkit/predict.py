@@ -16,6 +16,7 @@ from mrpnkit.build_targets import Scale
 from mrpnkit.config import Config
 from mrpnkit.data import Corpus, Modality
 from mrpnkit.data.adaptation import Adaptation, Enrolment
+from mrpnkit.data.arrays import as_known
 from mrpnkit.errors import InputError, RunError
 from mrpnkit.mrpn import FUSED, MRPN
 from mrpnkit.objective import Objective
@@ -233,7 +234,8 @@ def fit_corpus(
 ) -> Corpus:
     """A corpus as the network of another one reads it.
 
-    Modalities that it lacks are there with no steps.
+    Modalities that it lacks are there with no steps. Features that have names on both sides are put in order by them;
+    those that the network does not know are left out.
 
     Args:
         corpus: what is to be judged.
@@ -242,7 +244,8 @@ def fit_corpus(
         labels: counted in the other's classes, all missing, or left as they are.
 
     Raises:
-        InputError: none of the modalities, steps of another shape, a target or class that the network does not know.
+        InputError: none of the modalities, steps of another shape, a feature that is lacking, a target or class that
+            the network does not know.
     """
     if not set(modalities) & set(corpus.modalities):
         raise InputError(
@@ -255,6 +258,7 @@ def fit_corpus(
         given = corpus.modalities.get(name)
         if given is None:
             given = Modality(known.steps[:0], np.zeros(count, dtype=np.int64), known.rate)
+        given = as_known(name, given, known)
         if given.steps.shape[1:] != known.steps.shape[1:]:
             raise InputError(
                 f"Steps of {name!r} have shape {tuple(given.steps.shape[1:])}; the network was trained on "

@@ -32,12 +32,16 @@ from numpy.typing import NDArray
 
 from mrpnkit.config import Config, parse_config
 from mrpnkit.data import Corpus, Modality
+from mrpnkit.data.arrays import names_in
+from mrpnkit.data.digest import digests_of
 from mrpnkit.data.table import LABELS
 from mrpnkit.errors import RunError
 from mrpnkit.records import read_json, versions, write_json
 
 RUN, RESULTS, FOLD, SCORES, AUDIT = "run.json", "results.json", "fold.json", "test.npz", "audit.json"
 ADAPTATION = "adaptation.npz"
+STEPS = "steps"
+"""Beside the identity of the corpus: a digest of the steps of each modality. Runs of earlier versions have none."""
 TRAINED = (FOLD, "state.pt", "last.safetensors", "best.safetensors")
 """Of these a training leaves at least one once an epoch is over."""
 FORMAT = 1
@@ -58,6 +62,7 @@ class Run(NamedTuple):
     outline: dict[str, Any]
     versions: dict[str, str]
     identity: str
+    digests: dict[str, str] | None = None
 
     @classmethod
     def open(cls, folder: str | Path) -> "Run":
@@ -70,10 +75,9 @@ class Run(NamedTuple):
         content = _read(folder)
         try:
             config = parse_config(content["config"])
-            base = folder / content["base"]
-            return cls(
-                folder, config, base, content["outline"], content["versions"], content["fingerprinted"]["corpus"]
-            )
+            base, known = folder / content["base"], content["fingerprinted"]
+            outline, made_with = content["outline"], content["versions"]
+            return cls(folder, config, base, outline, made_with, known["corpus"], known.get(STEPS))
         except (KeyError, TypeError) as error:
             raise RunError(
                 f"{folder / RUN} is damaged: {type(error).__name__}: {error}. Train into a new folder."
@@ -97,13 +101,23 @@ class Run(NamedTuple):
             found[int(content["fold"])] = content
         return dict(sorted(found.items()))
 
+    def trained_on(self, corpus: Corpus) -> bool:
+        """Whether the corpus is the one that the run was trained on."""
+        return not self._changes(corpus)
+
     def check_corpus(self, corpus: Corpus) -> None:
-        """Raises RunError unless the corpus is the one that the run was trained on."""
-        if identity_of(corpus) != self.identity:
+        """Raises RunError unless the corpus is the one that the run was trained on; the text says what differs."""
+        changes = self._changes(corpus)
+        if changes:
             raise RunError(
-                f"The data set of {self.folder} has changed since the training: its samples, labels, groups or lengths "
-                "are others, so that its folds are no longer those. Give the data as --data to evaluate all of them."
+                f"The data set of {self.folder} has changed since the training: {'; '.join(changes)}. Its folds are "
+                "those of the data as they were. Give the data as --data to evaluate all of them, or train anew."
             )
+
+    def _changes(self, corpus: Corpus) -> list[str]:
+        """What tells the corpus from that of the training; steps are read only where the samples are the same."""
+        found = differences({"corpus": self.identity}, {"corpus": identity_of(corpus)})
+        return found or (differences({STEPS: self.digests}, {STEPS: digests_of(corpus)}) if self.digests else [])
 
     def corpus_like(self) -> Corpus:
         """A corpus of one sample that has nothing, of the widths and classes that the run was trained on."""
@@ -132,9 +146,12 @@ def claim(folder: Path, config: Config, corpus: Corpus, *, base: Path, write: bo
         RunError: the folder holds a run of another configuration or on other data; the text says what differs.
     """
     outline = outline_of(corpus)
-    wanted: dict[str, Any] = {"config": fingerprinted(config), "corpus": identity_of(corpus)}
+    wanted: dict[str, Any] = {"config": fingerprinted(config), "corpus": identity_of(corpus), STEPS: digests_of(corpus)}
     if (folder / RUN).is_file():
         stored = _read(folder)
+        if STEPS not in stored["fingerprinted"] and _holds_weights(folder):
+            del wanted[STEPS]  # nobody knows what they were, nor what their features were called
+            outline = stored["outline"]
         differing = differences(stored["fingerprinted"], wanted)
         if differing and not _holds_weights(folder):
             if write:
@@ -160,7 +177,7 @@ def claim(folder: Path, config: Config, corpus: Corpus, *, base: Path, write: bo
         if (folder / RUN).is_file():
             content["versions"] = _read(folder)["versions"]
         write_json(folder / RUN, content)
-    return Run(folder, config, base, outline, versions(), wanted["corpus"])
+    return Run(folder, config, base, outline, versions(), wanted["corpus"], wanted.get(STEPS))
 
 
 def _holds_weights(folder: Path) -> bool:
@@ -182,7 +199,7 @@ def fingerprint(content: Mapping[str, Any]) -> str:
 
 
 def identity_of(corpus: Corpus) -> str:
-    """A hash of ids, targets, groups and lengths: cheap, reads no steps, and tells two corpora apart."""
+    """A hash of ids, targets, groups and lengths: cheap, since it reads no steps (``mrpnkit.data.digest`` does)."""
     found = hashlib.sha256("\0".join(corpus.ids).encode())
     for name, values in corpus.targets.items():
         found.update(name.encode() + np.ascontiguousarray(values).tobytes())
@@ -205,16 +222,15 @@ def differences(stored: Any, wanted: Any, path: str = "") -> list[str]:
         return []
     if path == "corpus":
         return ["the corpus is another one (samples, labels, groups or lengths)"]
+    if path.startswith(f"{STEPS}."):
+        return [f"the steps of {path.removeprefix(f'{STEPS}.')!r} are others"]
     return [f"{path}: {_short(stored)} there, {_short(wanted)} here"]
 
 
 def outline_of(corpus: Corpus) -> dict[str, Any]:
-    """What a model needs to know of a corpus, as plain data: step shapes, types, rates, and classes."""
+    """What a model needs to know of a corpus, as plain data: step shapes, types, rates, feature names, and classes."""
     return {
-        "modalities": {
-            name: {"dtype": str(m.steps.dtype), "step": list(m.steps.shape[1:]), "rate": m.rate}
-            for name, m in corpus.modalities.items()
-        },
+        "modalities": {name: _outlined(modality) for name, modality in corpus.modalities.items()},
         "targets": {
             name: {LABELS: corpus.classes[name]} if name in corpus.label_names else corpus.classes.get(name)
             for name in corpus.targets
@@ -224,11 +240,17 @@ def outline_of(corpus: Corpus) -> dict[str, Any]:
     }
 
 
+def _outlined(modality: Modality) -> dict[str, Any]:
+    steps, names = modality.steps, modality.feature_names
+    plain = {"dtype": str(steps.dtype), "step": list(steps.shape[1:]), "rate": modality.rate}
+    return plain if names is None else {**plain, "feature_names": list(names)}
+
+
 def corpus_of(outline: Mapping[str, Any]) -> Corpus:
     """A corpus of one sample that has no steps, no labels and empty groups, of the shape that the outline says."""
     nothing = np.zeros(1, dtype=np.int64)
     modalities = {
-        name: Modality(np.empty((0, *entry["step"]), np.dtype(entry["dtype"])), nothing, entry["rate"])
+        name: Modality(np.empty((0, *entry["step"]), np.dtype(entry["dtype"])), nothing, entry["rate"], names_in(entry))
         for name, entry in outline["modalities"].items()
     }
     targets: dict[str, NDArray[Any]] = {}

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from mrpnkit.data import Corpus, CorpusWriter, Modality
 from mrpnkit.errors import CorpusError, InputError
+from mrpnkit.extractors import Linear
 
 DTYPES = ["float32", "float16", "uint8", "int16", "int64", "bool"]
 
@@ -81,8 +82,10 @@ def test_numbers_without_an_axis_are_steps_of_one_number() -> None:
     corpus = Corpus.from_arrays({"age": np.array([20, 30])}, {"y": [0, 1]})
     assert corpus.modalities["age"].steps.tolist() == [[20], [30]]
     wave = Corpus.from_arrays({"wave": [np.zeros(5, np.int16), np.ones(2, np.int16)]}, {"y": [0, 1]})
-    assert wave.modalities["wave"].steps.shape == (7,)
+    assert wave.modalities["wave"].steps.tolist() == [[0]] * 5 + [[1]] * 2
     assert wave.features("wave") == 1
+    steps = Linear(1, 3)(wave.batch("wave", np.array([1, 0]))).steps  # a scalar step would be refused here
+    assert steps.shape == (7, 3)
 
 
 def test_batch_equals_samples_one_by_one() -> None:
@@ -134,7 +137,7 @@ def test_round_trip(data: st.DataObject, tmp_path_factory: pytest.TempPathFactor
         for row, sample in enumerate(samples):
             found = opened.read(name, row)
             assert found.dtype == sample.dtype
-            np.testing.assert_array_equal(found, sample)
+            np.testing.assert_array_equal(found, sample if sample.ndim > 1 else sample[:, None])
 
 
 def test_texts_that_a_table_could_trip_over(tmp_path: Path) -> None:
@@ -150,7 +153,7 @@ def test_texts_that_a_table_could_trip_over(tmp_path: Path) -> None:
 @pytest.mark.parametrize("values", [np.arange(4, dtype=">f4"), np.arange(4, dtype=">i2")])
 def test_foreign_byte_order_becomes_that_of_this_machine(values: np.ndarray) -> None:
     corpus = Corpus.from_arrays({"m": [values[:1], values[1:]]}, {"y": [0, 1]})
-    assert corpus.batch("m", np.array([0, 1])).steps.tolist() == [0, 1, 2, 3]
+    assert corpus.batch("m", np.array([0, 1])).steps.tolist() == [[0], [1], [2], [3]]
 
 
 def test_text_on_disk(tmp_path: Path) -> None:
@@ -225,6 +228,20 @@ def test_a_window_outside_the_sample_is_refused(window: tuple[int, int]) -> None
             r"Target 'y': classes \['z'\] are not among the declared \['a', 'b'\]",
         ),
         ({"m": np.zeros((2, 1))}, {}, {}, r"no targets; expected a mapping such as \{'emotion': labels\}"),
+        (
+            {"m": np.zeros((3, 1))},
+            {"y": np.array([[0], [2], [1]])},
+            {},
+            r"Target 'y' has shape \(3, 1\), as one label has .* flatten it to shape \(3,\), such as by y.ravel\(\)",
+        ),
+        ({"m": np.zeros((2, 1))}, {"y": np.array([[0.5], [1.5]])}, {}, r"has shape \(2, 1\), .* flatten it"),
+        ({"m": np.zeros((2, 1))}, {"y": np.array([["a"], ["b"]])}, {}, r"has shape \(2, 1\), .* flatten it"),
+        (
+            {"m": np.zeros((2, 1))},
+            {"y": np.array([[0], [1]])},
+            {"classes": {"y": ["calm", "happy"]}},
+            r"has shape \(2, 1\), .* flatten it",
+        ),
     ],
 )
 def test_from_arrays_says_what_is_wrong(modalities: Any, targets: Any, options: Any, text: str) -> None:
@@ -421,6 +438,30 @@ def test_a_first_sample_that_is_refused_decides_nothing(tmp_path: Path) -> None:
     assert list(corpus.modalities) == ["n"]
     assert corpus.modalities["n"].steps.tolist() == [[1, 1, 1, 1]]
     assert sorted(path.name for path in (tmp_path / "corpus").glob("*.npy")) == ["n.lengths.npy", "n.steps.npy"]
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", ".m", "a/x", "/m", "../../m", "a\\x", "a..b", "a\0"])
+def test_a_modality_whose_name_no_file_can_have(name: str, tmp_path: Path) -> None:
+    """Such a name would write and read outside the folder."""
+    features = {name: np.zeros((1, 2), dtype=np.float32)}
+    with pytest.raises(CorpusError, match=r"A modality cannot be called .* Give a name that is not empty"):
+        Corpus.from_arrays(features, {"y": [0]})
+    with CorpusWriter(tmp_path / "deep" / "corpus") as writer:
+        with pytest.raises(CorpusError, match="A modality cannot be called"):
+            writer.add("a", features, {"y": 0.0})
+        writer.add("a", {"m": features[name]}, {"y": 0.0})
+    folder = tmp_path / "deep" / "corpus"
+    assert sorted(path.name for path in tmp_path.rglob("*.npy")) == ["m.lengths.npy", "m.steps.npy"]
+    content = json.loads((folder / "corpus.json").read_text())
+    content["modalities"] = {name: content["modalities"]["m"]}
+    (folder / "corpus.json").write_text(json.dumps(content))
+    with pytest.raises(CorpusError, match="A modality cannot be called"):
+        Corpus.open(folder)
+
+
+def test_names_with_a_dot_inside_stay(tmp_path: Path) -> None:
+    corpus = Corpus.from_arrays({"wav2vec.2": np.zeros((1, 2))}, {"y": [0]})
+    assert list(Corpus.open(corpus.save(tmp_path / "corpus")).modalities) == ["wav2vec.2"]
 
 
 @pytest.mark.parametrize(("target", "group"), [("id", "actor"), ("y", "id"), ("actor", "actor")])

@@ -81,8 +81,11 @@ def test_fixed_parts_are_joined(write: Write, tmp_path: Path) -> None:
 
 def test_unlabelled_data_is_said_so(write: Write, tmp_path: Path) -> None:
     source = write({"face": FACE})
-    with pytest.raises(CorpusError, match=r"which array is the target\? It has 'face'.*or give targets = \[\]"):
+    told = r"which array is the target\? It has 'face'; name it in targets, or give targets = \[\] if nothing"
+    with pytest.raises(CorpusError, match=told):
         load(tmp_path, source)
+    with pytest.raises(CorpusError, match=r"name it, such as targets = \[\"labels\"\], or give"):
+        load(tmp_path, write({"face": FACE, "y": LABELS, "labels": LABELS}))
     assert load(tmp_path, source, targets=[]).targets == {}
     with pytest.raises(CorpusError, match="no sample is labelled with 'y'"):
         load(tmp_path, write({"face": FACE, "y": np.full(4, -1)}))

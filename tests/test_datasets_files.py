@@ -142,6 +142,26 @@ def test_files_that_do_not_fit(folder: Path) -> None:
         files(modalities={"voice": MODALITIES["voice"]}, table=None, targets=[], groups=[]).load(folder)
 
 
+def test_signals_of_different_length_are_sequences(tmp_path: Path) -> None:
+    (tmp_path / "heart").mkdir()
+    signals = {"s1": np.arange(5.0), "s2": np.arange(3.0) + 10}
+    for name, signal in signals.items():
+        np.save(tmp_path / "heart" / f"{name}.npy", signal)
+    told = r"'heart' of sample 's2' has steps of float32 \(3,\); those of 's1' are float32 \(5,\).*kind = \"sequence\""
+    source = DATASETS["files"](path=".", modalities={"heart": {"files": "heart/{id}.npy"}})
+    with pytest.raises(InputError, match=told):
+        source.load(tmp_path)
+    with pytest.raises(InputError, match=told):
+        prepare(source, tmp_path, tmp_path / "ready")
+    modality = FileModality(files="heart/{id}.npy", kind="sequence")
+    corpus = DATASETS["files"](path=".", modalities={"heart": modality}).load(tmp_path)
+    for row, signal in enumerate(signals.values()):
+        np.testing.assert_array_equal(corpus.read("heart", row), signal[:, None])
+    np.save(tmp_path / "heart" / "s2.npy", np.zeros((4, 3)))
+    with pytest.raises(InputError, match=r"must have one shape and type\.$"):
+        source.load(tmp_path)
+
+
 def test_the_named_array_of_archives(tmp_path: Path) -> None:
     for name in ("a", "b"):
         np.savez(tmp_path / f"{name}.npz", x=np.ones(3), y=np.zeros((2, 2)))

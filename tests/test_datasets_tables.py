@@ -68,6 +68,28 @@ def test_by_default_a_modality_has_all_other_columns(write: Write, tmp_path: Pat
     assert corpus.features("v") == 2
 
 
+@pytest.mark.parametrize(
+    ("columns", "expected"),
+    [
+        (["v_1", "v_0"], ["v_1", "v_0"]),
+        (["v_0", "v_1"], ["v_0", "v_1"]),
+        (["v_*"], ["v_0", "v_1"]),
+        (["level", "v_1", "v_*"], ["level", "v_1", "v_0"]),
+        (["v_?", "level", "v_0"], ["v_0", "v_1", "level"]),
+    ],
+)
+def test_columns_stand_in_the_order_that_is_written(
+    write: Write, tmp_path: Path, columns: list[str], expected: list[str]
+) -> None:
+    clips = {**CLIPS, "level": [0.5, 1.0, 2.0, 3.0]}
+    corpus = load(write(clips=clips), tmp_path, modalities={"voice": {"columns": columns}})
+    voice = corpus.modalities["voice"]
+    assert voice.feature_names == tuple(expected)
+    np.testing.assert_array_equal(voice.steps, np.array([clips[name] for name in expected], dtype=np.float32).T)
+    saved = Corpus.open(corpus.save(tmp_path / "corpus")).modalities["voice"]
+    assert saved.feature_names == tuple(expected)
+
+
 def test_a_table_of_steps_is_joined_by_id(write: Write, tmp_path: Path) -> None:
     kind = write(clips=CLIPS, face=FACE)
     face = TableModality(path=f"face.{kind}", order="frame", rate=30.0)

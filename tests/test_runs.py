@@ -80,6 +80,48 @@ def test_other_data_are_refused(claimed: Path) -> None:
         Run.open(claimed).check_corpus(small_corpus(30))
 
 
+def with_another_number(corpus: Corpus, modality: str) -> Corpus:
+    """The same samples, labels, groups and lengths; one number of one step is another."""
+    steps = corpus.modalities[modality].steps.copy()
+    steps[3, 1] += 0.5
+    modalities = {**corpus.modalities, modality: corpus.modalities[modality]._replace(steps=steps)}
+    groups = {name: values.tolist() for name, values in corpus.groups.items()}
+    return Corpus(corpus.ids, modalities, corpus.targets, classes=corpus.classes, groups=groups)
+
+
+@pytest.mark.parametrize("modality", ["audio", "face"])
+def test_changed_features_are_refused(claimed: Path, modality: str) -> None:
+    begun(claimed)
+    other, run = with_another_number(small_corpus(), modality), Run.open(claimed)
+    with pytest.raises(RunError, match=f"with other settings: the steps of '{modality}' are others. Give another"):
+        claim(claimed, parse_config(CONFIG), other, base=claimed.parent)
+    with pytest.raises(RunError, match=f"changed since the training: the steps of '{modality}' are others. Its folds"):
+        run.check_corpus(other)
+    assert (run.trained_on(other), run.trained_on(small_corpus())) == (False, True)
+    run.check_corpus(small_corpus())
+
+
+def test_the_same_features_are_recognised_wherever_they_are(claimed: Path, tmp_path: Path) -> None:
+    begun(claimed)
+    opened = Corpus.open(small_corpus().save(tmp_path / "corpus"))
+    assert Run.open(claimed).trained_on(opened)
+    claim(claimed, parse_config(CONFIG), opened, base=claimed.parent)
+
+
+def test_a_run_of_an_earlier_version_knows_no_features(claimed: Path) -> None:
+    begun(claimed)
+    content = read_json(claimed / RUN)
+    assert set(content["fingerprinted"].pop("steps")) == {"audio", "face"}
+    write_json(claimed / RUN, content)
+    other = with_another_number(small_corpus(), "face")
+    run = claim(claimed, parse_config(CONFIG), other, base=claimed.parent)
+    run.check_corpus(other)
+    assert run.digests is None
+    assert "steps" not in read_json(claimed / RUN)["fingerprinted"], "as if it had been trained on these"
+    with pytest.raises(RunError, match="the corpus is another one"):
+        claim(claimed, parse_config(CONFIG), small_corpus(30), base=claimed.parent)
+
+
 def test_a_folder_of_other_things_is_refused(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("")
     with pytest.raises(RunError, match="is not empty and holds no run; give a folder of its own"):

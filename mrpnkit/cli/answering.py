@@ -11,7 +11,7 @@ from mrpnkit.cli.screen import say
 from mrpnkit.errors import InputError
 
 ENROLLED = "enrolled.npz"
-KINDS = "A corpus folder, a .npz or .safetensors file, or a TOML file with [dataset]."
+KINDS = "A corpus folder, a .npz or .safetensors file, or a TOML file with [dataset]; labels are not needed."
 
 
 def predict(
@@ -39,11 +39,12 @@ def predict(
     `mrpnkit predict runs/first clips.npz --enrolled people.npz --group anna`
     """
     from mrpnkit.predict import Predictor
+    from mrpnkit.runs import Run
 
     if out is not None and out.suffix not in (".csv", ".json"):
         raise InputError(f"--out {out}: expected a name that ends in .csv or .json.")
     predictor = Predictor.open(run, folds=folds or None, enrolment=enrolment_in(enrolled))
-    found = predictor(open_data(data), group=group)
+    found = predictor(open_data(data, Run.open(run), labels="none"), group=group)
     text = found.json() if out is not None and out.suffix == ".json" else found.csv()
     if out is None:
         typer.echo(text, nl=False)
@@ -82,12 +83,15 @@ def enrol(
     """
     from mrpnkit.data.adaptation import Enrolment
     from mrpnkit.enrolment import enrol as measure
+    from mrpnkit.runs import Run
 
     place = out or run / ENROLLED
     if place.suffix != ".npz":
         raise InputError(f"--out {place}: expected a name that ends in .npz.")
     known = Enrolment.load(place) if place.exists() else Enrolment()
-    found = measure(run, [open_data(one) for one in data], group=group, condition=condition)
+    opened = Run.open(run)
+    corpora = [open_data(one, opened, labels="none") for one in data]
+    found = measure(run, corpora, group=group, condition=condition)
     twice = [name for name in found.groups if name in known.groups]
     if twice and not replace:
         raise InputError(f"{place} has the group {twice[0]!r} already; give --replace to measure it anew.")

@@ -27,6 +27,8 @@ def check(
 ) -> None:
     """Validate a configuration, build it, and show its parts and what a step costs; nothing is trained or written.
 
+    Of each target it shows what its labels are taken for, and how many samples each class has.
+
     With --data the split is audited: groups and equal samples on both sides, classes that a part lacks. The exit code
     is 1 if something would make the result worthless.
 
@@ -42,6 +44,7 @@ def check(
 
     from mrpnkit.build import build_corpus, build_folds, build_model, build_objective, build_optimizer, build_scheduler
     from mrpnkit.build_adaptation import adaptation_findings, as_networks_read
+    from mrpnkit.cli.labels import label_lines
     from mrpnkit.cli.tables import cost_lines, parts_table
     from mrpnkit.cost import check_lengths, example_batch, parts_of, step_cost, usual_lengths
     from mrpnkit.data.audit import audit
@@ -64,6 +67,8 @@ def check(
         screen.print(f"  fold {number}: {sizes}; tests {name_of(fold)}", markup=False, soft_wrap=True)
     for name, target in objective.targets.items():
         target.check(corpus.labels(name), name)
+    for line in label_lines(chosen, corpus):
+        screen.print(f"  {line}", markup=False, soft_wrap=True)
     steps = -(-len(folds[numbers[0] - 1].train) // chosen.training.batch_size)
     build_scheduler(chosen, build_optimizer(chosen, model), steps * chosen.training.epochs)
     size = batch_size or max(2, chosen.training.batch_size)

@@ -63,7 +63,7 @@ def robustness(
     if metric is not None and metric not in known:
         raise InputError(f"There is no metric {metric!r}{nearest(metric, known)} There are {', '.join(known)}.")
     if data is not None:
-        corpus = open_data(data)
+        corpus = open_data(data, opened)
         rows = {number: np.arange(len(corpus)) for number in numbers}
     else:
         corpus = build_corpus(opened.config, opened.base)

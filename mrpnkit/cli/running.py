@@ -52,6 +52,8 @@ def train(config: ConfigFile, changes: Changes = None, out: Out = None, cpu: Cpu
 
     `torchrun --nproc_per_node 2 -m mrpnkit train run.toml`
     """
+    from mrpnkit.build import build_corpus
+    from mrpnkit.cli.labels import SHORT, label_lines
     from mrpnkit.cli.tables import folds_table
     from mrpnkit.experiment import run_experiment
     from mrpnkit.runs import is_first_process
@@ -59,7 +61,11 @@ def train(config: ConfigFile, changes: Changes = None, out: Out = None, cpu: Cpu
     chosen, base = config_of(config, changes)
     folder = out or Path("runs") / config.stem
     with _stoppable(folder):
-        found = run_experiment(chosen, folder, base=base, say=say, progress_bar=sys.stderr.isatty(), cpu=cpu)
+        corpus = build_corpus(chosen, base)
+        for line in label_lines(chosen, corpus, most=SHORT):
+            say(line)
+        bar = sys.stderr.isatty()
+        found = run_experiment(chosen, folder, base=base, corpus=corpus, say=say, progress_bar=bar, cpu=cpu)
     if is_first_process():
         for target in chosen.targets or dict.fromkeys(
             metric.split("/")[0] for metric in found.summary() if "/" in metric
@@ -112,7 +118,7 @@ def evaluate(
     if data is None and (enrolled is not None or group is not None):
         raise InputError("--enrolled and --group go with --data; parts of the folds are normalised as in training.")
     if data is not None:
-        corpus = open_data(data)
+        corpus = open_data(data, opened)
         rows = {number: np.arange(len(corpus)) for number in numbers}
     else:
         corpus = build_corpus(opened.config, opened.base)
@@ -253,7 +259,7 @@ def extract(
         opened = Run.open(source)
         settled, base = opened.config, opened.base
         number = fold or min(opened.finished(), default=1)
-        corpus = build_corpus(settled, base) if data is None else open_data(data)
+        corpus = build_corpus(settled, base) if data is None else open_data(data, opened)
         model, whose = trained_model(opened, number), groups_in(opened, corpus)
         corpus = fit_corpus(corpus, opened.corpus_like(), list(model.branches), labels="as they are")
         corpus = adapted(opened, number, corpus, whose)

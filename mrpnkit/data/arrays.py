@@ -1,6 +1,6 @@
 """What a corpus can hold: the user's arrays checked and brought into the form that is stored."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from mmap import mmap
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mrpnkit.data.labels import is_missing, labels_of_columns, labels_of_names, sets_of_names
+from mrpnkit.data.labels import MISSING, is_missing, labels_of_columns, labels_of_names, sets_of_names
 from mrpnkit.errors import CorpusError, InputError
 
 FORMAT = 1
@@ -20,6 +20,8 @@ FORMAT = 1
 class Modality(NamedTuple):
     """All steps (S, ...) of a modality, the length of each sample (n,), and the steps a second, if they have a time.
 
+    ``feature_names`` are those of the numbers of a step, if they have some, such as the columns of a table.
+
     Steps that are memory-mapped from a file to be read are pickled as where they lie there, so that a process that is
     spawned, such as one that reads ahead, maps the file again and is not sent its content.
     """
@@ -27,10 +29,11 @@ class Modality(NamedTuple):
     steps: NDArray[Any]
     lengths: NDArray[np.int64]
     rate: float | None = None
+    feature_names: tuple[str, ...] | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         """For pickle and copy."""
-        return _restored, (_mapped(self.steps) or self.steps, self.lengths, self.rate)
+        return _restored, (_mapped(self.steps) or self.steps, *self[1:])
 
 
 class _Mapped(NamedTuple):
@@ -52,11 +55,68 @@ def _mapped(steps: NDArray[Any]) -> _Mapped | None:
     return _Mapped(str(steps.filename), steps.dtype.str, steps.shape, steps.offset, order)
 
 
-def _restored(steps: NDArray[Any] | _Mapped, lengths: NDArray[np.int64], rate: float | None) -> Modality:
+def _restored(
+    steps: NDArray[Any] | _Mapped,
+    lengths: NDArray[np.int64],
+    rate: float | None,
+    feature_names: tuple[str, ...] | None,
+) -> Modality:
     if isinstance(steps, _Mapped):
         path, dtype, shape, offset, order = steps
         steps = np.memmap(Path(path), dtype=dtype, mode="r", offset=offset, shape=shape, order=order)
-    return Modality(steps, lengths, rate)
+    return Modality(steps, lengths, rate, feature_names)
+
+
+def names_in(entry: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """The names of features in what ``corpus.json`` or a run says of a modality, where it has some."""
+    return tuple(entry["feature_names"]) if "feature_names" in entry else None
+
+
+def as_known(name: str, given: Modality, known: Modality) -> Modality:
+    """A modality with the features of a known one, in its order, where both have names; else as it is.
+
+    Steps of one number are in the shape, () or (1,), of the known one.
+
+    Raises:
+        InputError: a feature that it lacks.
+    """
+    if {given.steps.shape[1:], known.steps.shape[1:]} == {(), (1,)}:
+        given = given._replace(steps=given.steps.reshape(-1, *known.steps.shape[1:]))
+    features, names = given.feature_names, known.feature_names
+    if names is None or features is None or features == names:
+        return given
+    place = {feature: column for column, feature in enumerate(features)}
+    lacking = [feature for feature in names if feature not in place]
+    if lacking:
+        raise InputError(
+            f"{name!r} has no feature {_some(lacking)}; the network was trained on {_some(names)}, and the data have "
+            f"{_some(features)}. Give the columns the names that they had in the training."
+        )
+    columns = [place[feature] for feature in names]
+    return given._replace(steps=np.ascontiguousarray(given.steps[:, columns]), feature_names=names)
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(map(repr, names[:6])) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
+
+
+def check_modality_names(names: Iterable[str]) -> None:
+    """Raises CorpusError for a name that no file in a corpus folder can have."""
+    for name in names:
+        if not name or name.startswith(".") or ".." in name or any(sign in name for sign in "/\\\0"):
+            raise CorpusError(
+                f"A modality cannot be called {name!r}: its arrays lie in files of that name. Give a name that is not "
+                "empty, does not begin with a dot, and holds no slash, no backslash and no two dots in a row."
+            )
+
+
+def check_feature_names(modality: str, names: Sequence[str] | None, shape: tuple[int, ...]) -> None:
+    """Raises CorpusError unless there is a name for each number of a step of that shape, or none at all."""
+    if names is not None and (shape != (len(names),) or len(set(names)) != len(names)):
+        raise CorpusError(
+            f"Modality {modality!r} has {len(set(names))} distinct names of features and steps of shape {shape}; give "
+            "one for each number of a step, or none at all."
+        )
 
 
 def check_classes(classes: Mapping[str, Sequence[str]]) -> None:
@@ -104,6 +164,8 @@ def modality_of(name: str, values: Any, ids: list[str], rate: float | None) -> M
             storable(name, ids[row], flat[row : row + 1])
         return Modality(storable(name, ids[0], flat), np.ones(len(ids), dtype=np.int64), rate)
     pieces = [storable(name, ids[row], piece) for row, piece in enumerate(values)]
+    if all(piece.ndim == 1 for piece in pieces):
+        pieces = [piece[:, None] for piece in pieces]
     shapes = {piece.shape[1:] for piece in pieces}
     if len(shapes) != 1:
         raise InputError(f"Modality {name!r} has steps of different shapes {sorted(shapes)}; all must have one shape.")
@@ -129,6 +191,11 @@ def target_of(name: str, values: Any, classes: Sequence[str] | None) -> tuple[ND
     if isinstance(values, list | tuple) and any(isinstance(value, str) for value in values):
         values = [None if is_missing(value) else value for value in values]  # else NumPy makes the text "nan" of NaN
     array = as_array(values)
+    if array.ndim == 2 and array.shape[1] == 1 and (len(classes) != 1 if classes else not _are_flags(array)):
+        raise InputError(
+            f"Target {name!r} has shape {array.shape}, as one label has that holds (1), does not (0) or is not known "
+            f"(−1). For a class or a number a sample flatten it to shape ({len(array)},), such as by y.ravel()."
+        )
     if array.ndim == 2:
         return labels_of_columns(name, array, classes)
     if array.ndim != 1:
@@ -156,3 +223,10 @@ def target_of(name: str, values: Any, classes: Sequence[str] | None) -> tuple[ND
     if unknown:
         raise InputError(f"Target {name!r}: classes {unknown} are not among the declared {names}.")
     return np.array([place[text] for text in texts], dtype=np.int64), names
+
+
+def _are_flags(array: NDArray[Any]) -> bool:
+    if array.dtype.kind not in "fiub":
+        return False
+    known = array[~np.isnan(array)] if array.dtype.kind == "f" else array
+    return bool(np.isin(known, (MISSING, 0, 1)).all())

@@ -2,7 +2,7 @@
 
 On disk a corpus is a folder::
 
-    corpus.json         format, modalities (type, shape of a step, steps a second), targets, groups
+    corpus.json         format, modalities (type, shape of a step, steps a second, names of features), targets, groups
     samples.csv         a row a sample: id, columns for each target and each group
     NAME.steps.npy      all steps of a modality, one after another (memory-mapped when opened)
     NAME.lengths.npy    how many of them belong to each sample; 0 where the sample lacks the modality
@@ -21,7 +21,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mrpnkit.data.arrays import FORMAT, Modality, check_classes, computable, modality_of, target_of
+from mrpnkit.data.arrays import (
+    FORMAT,
+    Modality,
+    check_classes,
+    check_feature_names,
+    check_modality_names,
+    computable,
+    modality_of,
+    names_in,
+    target_of,
+)
 from mrpnkit.data.labels import plain_value, text_of
 from mrpnkit.data.table import read_table
 from mrpnkit.data.writer import CorpusWriter
@@ -80,7 +90,8 @@ class Corpus:
 
         Args:
             modalities: for each either one array (n, ...), a vector a sample, or a list of n arrays (T_i, ...), a
-                sequence a sample; T_i = 0 where a sample lacks the modality. float64 is stored as float32, and
+                sequence a sample; T_i = 0 where a sample lacks the modality. Arrays (T_i,) are T_i steps of one number
+                (T_i, 1), so stack vectors to one array first. float64 is stored as float32, and
                 float16 as it is, which halves the space; it is computed with as float32.
             targets: for each n labels: integers (−1 where it is missing) or class names (None, NaN or pandas' NA
                 where it is missing) for a classification, or floats (NaN where it is missing) for a regression; for
@@ -94,6 +105,7 @@ class Corpus:
 
         Raises:
             InputError: numbers of samples that differ, shapes that differ within a modality, NaN in a feature.
+            CorpusError: no sample, no modality, ids that stand twice, a modality whose name no file can have.
 
         >>> corpus = Corpus.from_arrays(
         ...     {"audio": [np.zeros((3, 2)), np.ones((5, 2))], "age": np.array([[20.0], [30.0]])},
@@ -138,9 +150,11 @@ class Corpus:
                     "Prepare it anew."
                 )
             modalities = {}
+            check_modality_names(about["modalities"])
             for name, entry in about["modalities"].items():
                 steps = np.load(folder / f"{name}.steps.npy", mmap_mode="r")
-                modalities[name] = Modality(steps, np.load(folder / f"{name}.lengths.npy"), entry["rate"])
+                lengths = np.load(folder / f"{name}.lengths.npy")
+                modalities[name] = Modality(steps, lengths, entry["rate"], names_in(entry))
             ids, targets, classes, groups = read_table(folder / "samples.csv", about["targets"], about["groups"])
             return cls(ids, modalities, targets, classes=classes, groups=groups, about=about["about"])
         except (OSError, EOFError, LookupError, ValueError, TypeError, AttributeError, csv.Error) as error:
@@ -151,8 +165,14 @@ class Corpus:
     def save(self, folder: str | Path) -> Path:
         """Writes the corpus folder; it must not exist yet. Returns its path."""
         rates = {name: modality.rate for name, modality in self.modalities.items()}
+        names = {name: modality.feature_names for name, modality in self.modalities.items()}
         with CorpusWriter(
-            folder, classes=self.single_classes, labels=self.label_names, rates=rates, about=self.about
+            folder,
+            classes=self.single_classes,
+            labels=self.label_names,
+            rates=rates,
+            feature_names=names,
+            about=self.about,
         ) as writer:
             for row, name in enumerate(self.ids):
                 writer.add(
@@ -183,7 +203,7 @@ class Corpus:
 
     def batch(self, modality: str, rows: NDArray[np.int64]) -> Sequences:
         """Whole sequences of several samples, copied into one ragged batch; float16 becomes float32."""
-        steps, lengths, _ = self.modalities[modality]
+        steps, lengths = self.modalities[modality][:2]
         counts = lengths[rows]
         if len(rows) and (counts == 1).all():
             return Sequences(
@@ -218,7 +238,9 @@ class Corpus:
         if len(set(self.ids)) != count:
             twice = next(name for name in self.ids if self.ids.count(name) > 1)
             raise CorpusError(f"The sample id {twice!r} stands more than once; ids must be unique.")
+        check_modality_names(self.modalities)
         for name, modality in self.modalities.items():
+            check_feature_names(name, modality.feature_names, modality.steps.shape[1:])
             total = int(modality.lengths.sum())
             if len(modality.lengths) != count or total != len(modality.steps):
                 raise CorpusError(

@@ -11,7 +11,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mrpnkit.data.arrays import FORMAT, check_classes, storable
+from mrpnkit.data.arrays import FORMAT, check_classes, check_feature_names, check_modality_names, storable
 from mrpnkit.data.labels import MISSING, TargetValue, coded
 from mrpnkit.data.partial import Partial
 from mrpnkit.data.table import LABELS, label_column, write_table
@@ -39,6 +39,7 @@ class CorpusWriter:
             named neither here nor in ``labels`` are values.
         labels: names of the labels of each target that has several at once.
         rates: steps a second of those modalities that have a time.
+        feature_names: names of the numbers of a step of those modalities that have some.
         about: where the corpus comes from and how it was made, as plain data that JSON can hold.
 
     Raises:
@@ -53,11 +54,13 @@ class CorpusWriter:
         classes: Mapping[str, Sequence[str]] | None = None,
         labels: Mapping[str, Sequence[str]] | None = None,
         rates: Mapping[str, float | None] | None = None,
+        feature_names: Mapping[str, Sequence[str] | None] | None = None,
         about: Mapping[str, Any] | None = None,
     ) -> None:
         self.folder = Path(folder)
         self.classes = {name: list(names) for name, names in (classes or {}).items()}
         self.rates = dict(rates or {})
+        self.feature_names = {name: list(names) for name, names in (feature_names or {}).items() if names is not None}
         self.about = dict(about or {})
         self.labels = {name: list(names) for name, names in (labels or {}).items()}
         check_classes({**self.classes, **self.labels})
@@ -87,6 +90,7 @@ class CorpusWriter:
         Raises:
             InputError: names, shapes or types that differ from those of the first sample; NaN; an unknown class; an id
                 that was added already; a target and a group of one name.
+            CorpusError: a modality whose name no file can have; another number of feature names than of features.
         """
         groups = groups or {}
         header = ("id", *(column for name in targets for column in self._columns_of(name)), *groups)
@@ -130,6 +134,9 @@ class CorpusWriter:
             raise InputError(
                 f"In samples.csv two columns would have one name: {list(header)}; rename a target or group."
             )
+        check_modality_names(arrays)
+        for name, array in arrays.items():
+            check_feature_names(name, self.feature_names.get(name), array.shape[1:])
         self._header = header
         for name, array in arrays.items():
             file = (self._partial.path / f"{name}.steps.npy").open("wb")
@@ -143,6 +150,9 @@ class CorpusWriter:
                 f"{name!r} of sample {sample!r} has steps of {array.dtype} {array.shape[1:]}; those of the first "
                 f"sample are {growing.dtype} {growing.shape}."
             )
+
+    def _named(self, modality: str) -> dict[str, Any]:
+        return {"feature_names": self.feature_names[modality]} if modality in self.feature_names else {}
 
     def _columns_of(self, target: str) -> list[str]:
         return [label_column(target, label) for label in self.labels[target]] if target in self.labels else [target]
@@ -176,7 +186,7 @@ class CorpusWriter:
         about = {
             "format": FORMAT,
             "modalities": {
-                name: {"dtype": str(g.dtype), "step": list(g.shape), "rate": self.rates.get(name)}
+                name: {"dtype": str(g.dtype), "step": list(g.shape), "rate": self.rates.get(name)} | self._named(name)
                 for name, g in self._modalities.items()
             },
             "targets": {

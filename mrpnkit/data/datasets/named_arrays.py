@@ -97,6 +97,17 @@ class _Parts:
         return array
 
 
+def joined_names(names: Sequence[str], parts: Sequence[str]) -> list[str]:
+    """What the arrays of a file are called: by their own names, or, where there are parts, without that of their part.
+
+    >>> joined_names(["face_train", "face_test", "remark"], ["train", "test"])
+    ['face']
+    """
+    if not parts:
+        return list(names)
+    return [name for name in dict.fromkeys(_spellings(name, parts) for name in names) if name]
+
+
 def _spellings(name: str, parts: Sequence[str]) -> str:
     """What an array is called without its part: ``mrna_train`` and ``train_mrna`` are ``mrna``; else nothing."""
     stem, lengths = (name.removesuffix(LENGTHS), LENGTHS) if name.endswith(LENGTHS) else (name, "")
@@ -125,9 +136,10 @@ def _targets(arrays: _Parts, choices: Choices) -> list[str]:
         return list(choices.targets)
     found = [name for name in PRESENT_TARGETS if name in arrays.known]
     if len(found) != 1:
+        one = f', such as targets = ["{found[0]}"]' if found else " in targets"
         raise CorpusError(
-            f"{arrays.where}: which array is the target? It has {listed(arrays.known)}; name it, such as "
-            f'targets = ["{found[0] if found else arrays.known[-1]}"], or give targets = [] if nothing is labelled.'
+            f"{arrays.where}: which array is the target? It has {listed(arrays.known)}; name it{one}, or give "
+            "targets = [] if nothing is labelled."
         )
     return found
 

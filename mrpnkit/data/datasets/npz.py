@@ -61,14 +61,7 @@ class Npz:
 
     def load(self, folder: Path) -> Corpus:
         """Reads the arrays that are needed."""
-        file = existing_file(folder, self.path, "NumPy archive")
-        try:
-            archive = np.load(file, allow_pickle=False)
-        except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
-            raise CorpusError(f"{self.path} cannot be read as a NumPy archive: {unread(error)}.") from error
-        if not isinstance(archive, np.lib.npyio.NpzFile):
-            raise CorpusError(f"{self.path} is a single array; expected an archive of named arrays (numpy.savez).")
-        with archive:
+        with self._opened(folder) as archive:
             kept: dict[str, NDArray[Any]] = {}
 
             def read(name: str) -> NDArray[Any]:
@@ -77,6 +70,21 @@ class Npz:
                 return kept[name]
 
             return corpus_of_arrays(self.path, archive.files, read, self.choices)
+
+    def names(self, folder: Path) -> list[str]:
+        """Names of all arrays in the file; none is read."""
+        with self._opened(folder) as archive:
+            return list(archive.files)
+
+    def _opened(self, folder: Path) -> "np.lib.npyio.NpzFile[Any]":
+        file = existing_file(folder, self.path, "NumPy archive")
+        try:
+            archive = np.load(file, allow_pickle=False)
+        except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
+            raise CorpusError(f"{self.path} cannot be read as a NumPy archive: {unread(error)}.") from error
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise CorpusError(f"{self.path} is a single array; expected an archive of named arrays (numpy.savez).")
+        return archive
 
     def _array(self, archive: Mapping[str, NDArray[Any]], name: str) -> NDArray[Any]:
         try:

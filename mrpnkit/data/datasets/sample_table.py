@@ -149,13 +149,20 @@ def pieces_of(
     first = next(iter(checked))
     for row, piece in checked.items():
         lengths[row] = len(piece)
-        if (piece.shape[1:], piece.dtype) != (checked[first].shape[1:], checked[first].dtype):
-            raise InputError(
-                f"{name!r} of sample {ids[row]!r} has steps of {piece.dtype} {piece.shape[1:]}; those of "
-                f"{ids[first]!r} are {checked[first].dtype} {checked[first].shape[1:]}. All steps of a modality must "
-                "have one shape and type."
-            )
+        check_alike(name, ids[row], piece, first=ids[first], like=checked[first])
     return Modality(np.concatenate(list(checked.values())), lengths, rate)
+
+
+def check_alike(name: str, sample: str, steps: NDArray[Any], *, first: str, like: NDArray[Any]) -> None:
+    """Raises InputError unless steps have the shape and type of those of the first sample that has some."""
+    if (steps.shape[1:], steps.dtype) == (like.shape[1:], like.dtype):
+        return
+    vectors = steps.ndim == like.ndim == 2 and len(like) <= len(steps) == 1 and steps.shape[1:] != like.shape[1:]
+    hint = ' If they are numbers over time, of any length, give the modality kind = "sequence".' if vectors else ""
+    raise InputError(
+        f"{name!r} of sample {sample!r} has steps of {steps.dtype} {steps.shape[1:]}; those of {first!r} are "
+        f"{like.dtype} {like.shape[1:]}. All steps of a modality must have one shape and type.{hint}"
+    )
 
 
 def _plain(values: Any) -> list[Any]:

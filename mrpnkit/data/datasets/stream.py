@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from mrpnkit.data.arrays import storable
 from mrpnkit.data.corpus import Corpus
 from mrpnkit.data.datasets.registry import Dataset
-from mrpnkit.data.datasets.sample_table import SampleTable, pieces_of
+from mrpnkit.data.datasets.sample_table import SampleTable, check_alike, pieces_of
 from mrpnkit.data.labels import TargetValue, plain_value
 from mrpnkit.data.writer import CorpusWriter
 from mrpnkit.errors import CorpusError, InputError
@@ -78,7 +78,7 @@ def prepare(dataset: Dataset, folder: Path, output: Path) -> Corpus:
         dataset.load(folder).save(output)
         return Corpus.open(output)
     stream = dataset.stream(folder)
-    nothing = _nothing(stream)
+    first = _first(stream)
     table = stream.table
     rates: dict[str, float | None] = dict.fromkeys(stream.modalities)
     several = {name: names for name, names in table.classes.items() if table.targets[name].ndim == 2}
@@ -87,9 +87,12 @@ def prepare(dataset: Dataset, folder: Path, output: Path) -> Corpus:
         for row, (sample, name) in enumerate(zip(stream.samples(), table.ids, strict=True)):
             for modality, piece in sample.items():
                 _note_rate(rates, modality, name, piece)
+                sample_with, like = first[modality]
+                if piece is not None and piece.steps.shape[1:] != like.shape[1:]:
+                    check_alike(modality, name, storable(modality, name, piece.steps), first=sample_with, like=like)
             if not any(piece is not None and len(piece.steps) for piece in sample.values()):
                 raise CorpusError(f"{table.where}: the sample {name!r} has none of the modalities.")
-            steps = {m: nothing[m] if piece is None else piece.steps for m, piece in sample.items()}
+            steps = {m: first[m][1] if piece is None else piece.steps for m, piece in sample.items()}
             writer.add(
                 name, steps, _targets(table, row), {group: values[row] for group, values in table.groups.items()}
             )
@@ -97,13 +100,13 @@ def prepare(dataset: Dataset, folder: Path, output: Path) -> Corpus:
     return Corpus.open(output)
 
 
-def _nothing(stream: Stream) -> dict[str, NDArray[Any]]:
-    """For each modality no steps, of the type and shape that the first sample with some has."""
-    found: dict[str, NDArray[Any]] = {}
+def _first(stream: Stream) -> dict[str, tuple[str, NDArray[Any]]]:
+    """For each modality the first sample that has some steps, and no steps of their type and shape."""
+    found: dict[str, tuple[str, NDArray[Any]]] = {}
     for sample, name in zip(stream.samples(), stream.table.ids, strict=False):
         for modality, piece in sample.items():
             if modality not in found and piece is not None and len(piece.steps):
-                found[modality] = np.array(storable(modality, name, piece.steps)[:0])
+                found[modality] = name, np.array(storable(modality, name, piece.steps)[:0])
         if len(found) == len(stream.modalities):
             return found
     lacking = next(name for name in stream.modalities if name not in found)

@@ -35,7 +35,8 @@ class TableModality:
         path: its own table, joined by id. Each row is a step: several rows of one id are a sequence, and an id
             without a row lacks the modality. By default the table of samples, where every sample has one step, or none
             where all its cells are empty.
-        columns: names or patterns with ``*`` and ``?``; by default all that are no id, order, target or group.
+        columns: names, which are read in this order, or patterns with ``*`` and ``?``, which stand for what matches in
+            the order of the table; by default all that are no id, order, target or group.
         order: column of numbers by which the steps of a sample are sorted; by default they stand in order.
         kind: for a single column of lists (Parquet): whether a list is a ``"vector"`` or a ``"sequence"``; ``"auto"``
             takes lists of numbers for vectors and lists of lists for sequences.
@@ -225,7 +226,7 @@ def _modality(name: str, where: TableModality, table: TableFile, samples: Sample
     order = np.lexsort((steps, rows))
     lengths = np.bincount(rows, minlength=len(samples.ids))
     _check_present(name, table, columns, samples, rows, features)
-    return Modality(features[order], lengths.astype(np.int64), where.rate)
+    return Modality(features[order], lengths.astype(np.int64), where.rate, tuple(columns))
 
 
 def _of_lists(
@@ -246,7 +247,7 @@ def _of_lists(
 
 
 def _chosen(name: str, where: TableModality, table: TableFile, choices: _Choices) -> list[str]:
-    """The columns of a modality, patterns resolved, in the order of the table."""
+    """The columns of a modality: names as they are written, a pattern as what matches in the order of the table."""
     several = [column for columns in choices.labels.values() for column in columns]
     other = {choices.id, where.order, *choices.targets, *choices.values, *several, *choices.groups}
     exact = [column for column in where.columns if not any(sign in column for sign in "*?")]
@@ -258,7 +259,8 @@ def _chosen(name: str, where: TableModality, table: TableFile, choices: _Choices
             f"{name!r} as well."
         )
     free = [column for column in table.columns if column not in other]
-    found = [column for column in free if any(column in exact or fnmatchcase(column, p) for p in where.columns)]
+    matching = ([p] if p in exact else [c for c in free if fnmatchcase(c, p)] for p in where.columns)
+    found = list(dict.fromkeys(column for columns in matching for column in columns))
     if not found:
         raise CorpusError(
             f"{table.where}: no column for {name!r} matches {listed(where.columns)}. Columns that could be features "

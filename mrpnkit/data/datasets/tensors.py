@@ -1,6 +1,7 @@
 """A safetensors file of tensors."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -56,16 +57,27 @@ class Safetensors:
     def load(self, folder: Path) -> Corpus:
         """Reads the tensors that are needed."""
         import torch
+
+        with self._opened(folder) as opened:
+
+            def read(name: str) -> NDArray[Any]:
+                tensor = opened.get_tensor(name)
+                return np.asarray(tensor.float() if tensor.dtype == torch.bfloat16 else tensor)
+
+            return corpus_of_arrays(self.path, list(opened.keys()), read, self.choices)
+
+    def names(self, folder: Path) -> list[str]:
+        """Names of all tensors in the file; none is read."""
+        with self._opened(folder) as opened:
+            return list(opened.keys())
+
+    @contextmanager
+    def _opened(self, folder: Path) -> Iterator[Any]:
         from safetensors import SafetensorError, safe_open
 
         file = existing_file(folder, self.path, "safetensors file")
         try:
             with safe_open(file, framework="pt") as opened:
-
-                def read(name: str) -> NDArray[Any]:
-                    tensor = opened.get_tensor(name)
-                    return np.asarray(tensor.float() if tensor.dtype == torch.bfloat16 else tensor)
-
-                return corpus_of_arrays(self.path, list(opened.keys()), read, self.choices)
+                yield opened
         except (SafetensorError, OSError) as error:
             raise CorpusError(f"{self.path} cannot be read as safetensors: {error}") from error
