@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 
 from mrpnkit import FeatureNorm, Sequences
 from mrpnkit.errors import InputError
-from mrpnkit.extractors import EXTRACTORS, MLP, Conv1d, Identity, Linear, RaggedConv1d
+from mrpnkit.extractors import EXTRACTORS, MLP, Conv1d, Identity, Linear, RaggedConv1d, suited_precision
 from mrpnkit.testing import check_extractor
 
 
@@ -254,3 +255,21 @@ def test_steps_of_a_wrong_shape_are_refused(name: str) -> None:
         part(ragged([2, 1], 3))
     with pytest.raises(InputError, match=rf"{kind} was given steps of shape \(4, 2\).*flatten"):
         part(Sequences.vectors(torch.zeros(3, 4, 2)))
+
+
+@pytest.mark.parametrize(("major", "expected"), [(7, "float32"), (8, "bfloat16"), (9, "bfloat16")])
+def test_bfloat16_is_not_chosen_where_a_gpu_imitates_it(
+    major: int, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """V100 (7.0) and T4 (7.5) hold tensors of that type, and torch by default counts that as support."""
+    monkeypatch.setattr(torch.version, "hip", None)
+    monkeypatch.setattr(torch.version, "cuda", "12.8")
+    for name, found in {
+        "is_available": True,
+        "current_device": 0,
+        "get_device_properties": SimpleNamespace(major=major),
+        "_check_bf16_tensor_supported": True,
+    }.items():
+        monkeypatch.setattr(torch.cuda, name, lambda *_, found=found: found)
+    assert torch.cuda.is_bf16_supported()
+    assert suited_precision() == suited_precision("cuda") == expected

@@ -1,5 +1,6 @@
 """Image and video networks of timm, torchvision and transformers as extractors."""
 
+import copy
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -162,6 +163,21 @@ def test_chunks_and_checkpoints_change_nothing() -> None:
     assert plain[2]
     for name, expected in {**plain[1], **plain[2]}.items():
         torch.testing.assert_close({**again[1], **again[2]}[name], expected)
+
+
+@pytest.mark.parametrize("chunk", [2, 4])
+def test_in_training_each_chunk_has_every_so_many_th_frame(chunk: int) -> None:
+    """Against timm alone on those frames; so each chunk shows both clips."""
+    torch.manual_seed(0)
+    part = FramesTimm(1, architecture=CONV, chunk=chunk)
+    network, inputs = copy.deepcopy(part.network), batch(5, 3)
+    number = 8 // chunk
+    given = part(inputs).steps
+    for first in range(number):
+        expected = network(part.pixels(inputs.steps[first::number]))
+        torch.testing.assert_close(given[first::number], expected)
+    for name, buffer in part.network.named_buffers():
+        torch.testing.assert_close(buffer, network.get_buffer(name))
 
 
 def test_one_chunk_equals_many_in_evaluation() -> None:

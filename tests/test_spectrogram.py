@@ -68,17 +68,17 @@ def test_equal_to_the_transform_of_the_segment_inside_its_borders(hop: int, band
         torch.testing.assert_close(segment[:, inside], expected[:, inside], atol=1e-5, rtol=1e-4)
 
 
-@given(samples=st.integers(1, 60_000), start=st.integers(0, 5), stop=st.integers(0, 15))
-@settings(deadline=None, max_examples=30)
-def test_parts_are_those_of_the_whole(samples: int, start: int, stop: int) -> None:
+@given(samples=st.integers(1, 60_000), start=st.integers(0, 5), stop=st.integers(0, 15), every=st.integers(1, 8))
+@settings(deadline=None, max_examples=40)
+def test_parts_are_those_of_the_whole(samples: int, start: int, stop: int, every: int) -> None:
     """Segments that are computed in parts, from a part of the wave, equal those of the whole clip."""
     cut = SpectrogramSegments(hop=320, bands=32)
     wave = torch.randn(samples, generator=torch.Generator().manual_seed(samples))
     whole = cut(wave)
     assert len(whole) == cut.count(samples)
     stop = min(stop, len(whole))
-    part = cut.segments(cut.levelled(wave), start, stop)
-    torch.testing.assert_close(part, whole[start : max(start, stop)], atol=1e-4, rtol=1e-4)
+    part = cut.segments(cut.levelled(wave), start, stop, every=every)
+    torch.testing.assert_close(part, whole[start : max(start, stop) : every], atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -79,6 +79,33 @@ def test_chunks_and_checkpointing_change_nothing() -> None:
         torch.testing.assert_close(gradient, gradients[0], atol=1e-3, rtol=1e-3)
 
 
+class Means(nn.Module):
+    """The mean of every band, beside a batch norm that it does not read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(1)
+        self.counts: list[int] = []
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        self.counts.append(len(pictures))
+        return pictures.mean(3).flatten(1)
+
+
+@pytest.mark.parametrize("chunk", [2, 3, 9, 64])
+def test_segments_keep_their_order_in_training(chunk: int) -> None:
+    """A chunk then has every so many-th segment: overlapping ones, touching ones, and ones that lie apart."""
+    part, network = small(chunk=chunk), Means()
+    part.network = network
+    waves = [torch.randn(30_000), torch.randn(0), torch.randn(700), torch.randn(12_000), torch.randn(6400)]
+    given = part.train()(Sequences.of(waves)).unbind()
+    total = sum(map(len, given))
+    assert len(network.counts) == -(-total // chunk)
+    assert max(network.counts) <= chunk
+    for wave, features in zip(waves, given, strict=True):
+        torch.testing.assert_close(features, part.cut(wave).mean(2), atol=1e-5, rtol=1e-4)
+
+
 def test_no_more_segments_than_a_chunk_are_ever_together(monkeypatch: pytest.MonkeyPatch) -> None:
     """So memory does not grow with the clip: neither spectrogram nor network sees more than a chunk."""
     part, frames, pictures = small(chunk=5).eval(), [], []

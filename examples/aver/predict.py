@@ -49,6 +49,7 @@ class MoviePrediction(NamedTuple):
         timeline: the same over sliding windows.
         notes: what is missing, in sentences.
         path: of the movie's file, whole; None where it was given as frames and samples.
+        start: of the slice that was judged, in seconds of the movie; the timeline counts from it.
     """
 
     name: str
@@ -58,6 +59,7 @@ class MoviePrediction(NamedTuple):
     timeline: Timeline
     notes: tuple[str, ...]
     path: str | None = None
+    start: float = 0.0
 
     @property
     def probabilities(self) -> Probabilities | None:
@@ -71,7 +73,7 @@ class MoviePrediction(NamedTuple):
         return None if found is None else self.classes[int(np.argmax(found))]
 
     def record(self) -> dict[str, Any]:
-        """Plain data: the movie and its file, answer, probabilities of all heads, timeline, notes."""
+        """Plain data: movie, file, start of the slice, answer, probabilities of all heads, timeline, notes."""
 
         def named(values: Probabilities | None) -> dict[str, float] | None:
             if values is None or np.isnan(values).any():
@@ -89,6 +91,7 @@ class MoviePrediction(NamedTuple):
         return {
             "movie": self.name,
             "path": self.path,
+            "start": round(self.start, 3),
             "emotion": self.emotion,
             "answered_by": self.answered_by,
             "heads": {head: named(values) for head, values in self.heads.items()},

@@ -39,7 +39,8 @@ def draw_prediction(
         over_time.set_ylim(0, 1)
         over_time.set_xlim(0, max(seconds, 1e-3))
         over_time.set_ylabel(f"probability, {TITLES.get(head, head)}")
-        over_time.set_xlabel("seconds (middle of the window)")
+        since = f" from {prediction.start:g} s on" if prediction.start else ""
+        over_time.set_xlabel(f"seconds{since} (middle of the window)")
         bars = right.subplots(1, len(heads), sharey=True, squeeze=False)[0]
         for axis, (name, found) in zip(bars, heads.items(), strict=True):
             axis.set_title(TITLES.get(name, name))

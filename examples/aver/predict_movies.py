@@ -15,6 +15,7 @@ from rich.text import Text
 from examples.aver.clips import Frames
 from examples.aver.faces import DETECTORS, FaceSettings
 from examples.aver.job import RUN
+from examples.aver.movies import facts
 from examples.aver.paper.system import Shape
 from examples.aver.predict import MoviePrediction, MoviePredictor
 from examples.aver.preparation import MovieSettings, PreparedMovie, prepare_movie
@@ -47,20 +48,37 @@ def settings_of(run: Path, shape: Shape, detector: str | None = None) -> MovieSe
 
 def predict_movie(
     predictor: MoviePredictor, path: Path, settings: MovieSettings, *, window: float = 1.5, hop: float = 0.25,
-    **options: Any,
+    start: float = 0.0, end: float | None = None, **options: Any,
 ) -> tuple[MoviePrediction, PreparedMovie]:  # fmt: skip
-    """Prepares a movie and judges it; ``options`` go to :func:`examples.aver.preparation.prepare_movie`.
+    """Prepares a movie, or a slice of it, and judges it by what the run reads: sound alone needs no face.
 
     What was odd about the movie stands in the prediction's notes, and the whole path of its file beside its name.
 
+    Args:
+        predictor: of the run.
+        path: of the movie.
+        settings: see :func:`settings_of`.
+        window: of the timeline, in seconds.
+        hop: from window to window, in seconds.
+        start: of the slice, in seconds.
+        end: of the slice, in seconds; None is the end of the movie.
+        options: go to :func:`examples.aver.preparation.prepare_movie`.
+
     Raises:
-        CorpusError: the file cannot be opened at all.
+        CorpusError: the file cannot be opened at all, or ends before the slice starts.
+        InputError: an empty slice.
     """
-    movie = prepare_movie(path, settings, **options)
+    length = facts(path).seconds if start > 0 else None
+    if length is not None and start >= length:
+        raise CorpusError(
+            f"The movie {path} ends after {length:.2f} s; the slice starts at {start:g} s. Give an earlier start."
+        )
+    options = {"modalities": tuple(predictor.extractors), **options}
+    movie = prepare_movie(path, settings, start=start, end=end, **options)
     frames = Frames(movie.video, movie.rate) if len(movie.video) else None
     found = predictor(frames, movie.audio, name=path.name, window=window, hop=hop)
     notes = (*(str(oddity) for oddity in movie.oddities), *found.notes)
-    return found._replace(notes=notes, path=str(path.absolute())), movie
+    return found._replace(notes=notes, path=str(path.absolute()), start=start), movie
 
 
 def result_names(movies: Sequence[Path]) -> list[str]:
@@ -98,14 +116,18 @@ def predict_movies(
     window: float = 1.5,
     hop: float = 0.25,
     detector: str | None = None,
+    start: float = 0.0,
+    end: float | None = None,
 ) -> list[MoviePrediction]:
     """Judges movies one by one, prints a row each, and writes ``NAME.json`` and ``NAME.png`` into ``out``.
 
-    The names are those of :func:`result_names`. A file that cannot be opened is told and left out.
+    Of each it judges the slice from ``start`` to ``end``, in seconds. The names are those of :func:`result_names`. A
+    file that cannot be opened, or ends before the slice starts, is told and left out.
 
     Raises:
         TrainingError: the run is none of pixels and sound, or not finished.
-        CorpusError: not one of the movies could be opened.
+        CorpusError: not one of the movies could be read.
+        InputError: an empty slice.
         OSError: ``out`` cannot be written to; found before the first movie is read.
     """
     from examples.aver.predict_figure import draw_prediction
@@ -120,7 +142,9 @@ def predict_movies(
     finder = DETECTORS[settings.faces.detector]()
     for path, label, name in zip(movies, labels, result_names(movies), strict=True):
         try:
-            prediction, movie = predict_movie(predictor, path, settings, window=window, hop=hop, detector=finder)
+            prediction, movie = predict_movie(
+                predictor, path, settings, window=window, hop=hop, start=start, end=end, detector=finder
+            )
         except CorpusError as error:
             if len(movies) == 1:
                 raise
@@ -135,7 +159,7 @@ def predict_movies(
             frames = Frames(movie.video, movie.rate) if len(movie.video) else None
             draw_prediction(prediction, out / f"{name}.png", frames=frames, speech=movie.audio)
     if not found:
-        raise CorpusError(f"None of the {len(movies)} movies could be opened; the reasons stand above.")
+        raise CorpusError(f"None of the {len(movies)} movies could be read; the reasons stand above.")
     console.print(_rows(found, judged))
     if out is not None:
         console.print(f"JSON and pictures: {out}", soft_wrap=True, markup=False)

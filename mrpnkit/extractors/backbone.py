@@ -142,49 +142,73 @@ class Frozen(nn.Module):
 
 
 def in_chunks(
-    network: nn.Module, function: Callable[[int, int], Tensor], count: int, *, size: int, checkpointing: bool
+    network: nn.Module, function: Callable[[slice], Tensor], parts: Sequence[slice], *, checkpointing: bool
 ) -> Tensor:
-    """``function(start, stop)`` for equal chunks of at most ``size`` out of ``count`` (at least 1), joined.
+    """``function(part)`` for each part, such as those of :func:`chunks`, joined in their order.
 
-    With ``checkpointing`` only the results of chunks are kept for the backward pass and the rest is computed again
+    With ``checkpointing`` only the results of parts are kept for the backward pass and the rest is computed again
     there; statistics of batch norm are not moved a second time.
     """
-    number = -(-count // size)
-    places = [count * chunk // number for chunk in range(number + 1)]
     again = checkpointing and torch.is_grad_enabled()
     results = []
-    for start, stop in pairwise(places):
+    for part in parts:
         if again:
             result = checkpoint(
                 function,
-                start,
-                stop,
+                part,
                 use_reentrant=False,
                 context_fn=lambda: (nullcontext(), _statistics_held(network)),
             )
         else:
-            result = function(start, stop)
+            result = function(part)
         results.append(result)
     return torch.cat(results) if len(results) > 1 else results[0]
+
+
+def chunks(count: int, size: int) -> list[slice]:
+    """Equal parts of at most ``size`` out of ``count`` (at least 1), one after another.
+
+    >>> chunks(5, 2)
+    [slice(0, 1, None), slice(1, 3, None), slice(3, 5, None)]
+    """
+    number = -(-count // size)
+    return [slice(start, stop) for start, stop in pairwise(count * chunk // number for chunk in range(number + 1))]
 
 
 def computed(
     network: nn.Module,
     inputs: Sequences,
-    function: Callable[[int, int], Tensor],
+    function: Callable[[slice], Tensor],
     count: int,
     *,
     width: int,
     chunk: int,
     checkpointing: bool,
 ) -> Tensor:
-    """The steps that an extractor returns: ``function(start, stop)`` in chunks out of ``count``, and :func:`tied`.
+    """The steps that an extractor returns, (count, width), computed in chunks, and :func:`tied`.
 
-    A batch without anything, a count of 0, has no steps (0, width). See :func:`in_chunks`.
+    Where the network has batch norm in training, which takes its statistics over a chunk, each of n chunks has every
+    n-th step: steps lie clip after clip, and a chunk of one clip or two would not show it what differs between clips.
+
+    Args:
+        network: of the extractor.
+        inputs: what the extractor was given.
+        function: gives a row for each of the steps that a slice of all ``count`` takes.
+        count: 0 for a batch without anything, which has no steps.
+        width: of a row.
+        chunk: steps at a time, at most.
+        checkpointing: see :func:`in_chunks`.
     """
     if count == 0:
         return tied(network, inputs, nothing(network, width))
-    return tied(network, inputs, in_chunks(network, function, count, size=chunk, checkpointing=checkpointing))
+    number = -(-count // chunk)
+    if number == 1 or not _takes_statistics(network):
+        return tied(network, inputs, in_chunks(network, function, chunks(count, chunk), checkpointing=checkpointing))
+    parts = [slice(first, None, number) for first in range(number)]
+    joined = in_chunks(network, function, parts, checkpointing=checkpointing)
+    places = torch.arange(count, device=joined.device)
+    order = torch.cat([places[part] for part in parts]).argsort()
+    return tied(network, inputs, joined.index_select(0, order))
 
 
 def precise(precision: Precision, device: torch.device) -> AbstractContextManager[object]:
@@ -196,7 +220,7 @@ def suited_precision(device: torch.device | str | None = None) -> Precision:
     """``"bfloat16"`` where the device computes in it, else ``"float32"``.
 
     A processor without such instructions, as one with no more than AVX2, imitates them: convolutions then take many
-    times as long as in float32.
+    times as long as in float32. So do GPUs before Ampere, such as V100 and T4.
 
     Args:
         device: by default a CUDA device where there is one, else the processor.
@@ -206,7 +230,7 @@ def suited_precision(device: torch.device | str | None = None) -> Precision:
     """
     kind = torch.device(device).type if device is not None else "cuda" if torch.cuda.is_available() else "cpu"
     if kind == "cuda":
-        return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
+        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
     return "bfloat16" if kind == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported() else "float32"
 
 
@@ -235,6 +259,11 @@ def tied(network: nn.Module, inputs: Sequences, outputs: Tensor) -> Tensor:
 def nothing(network: nn.Module, width: int) -> Tensor:
     """No steps (0, width), typed and placed as the network's weights."""
     return next(network.parameters()).new_zeros(0, width)
+
+
+def _takes_statistics(network: nn.Module) -> bool:
+    """Whether the network has batch norm that is in training."""
+    return any(isinstance(module, _NORMS) and module.training for module in network.modules())
 
 
 @contextmanager

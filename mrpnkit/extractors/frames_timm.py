@@ -21,7 +21,8 @@ class FramesTimm(nn.Module):
     Frames are uint8 (S, H, W, 3) or grey (S, H, W), or floating-point (S, 3, H, W) from 0 to 1. They are normalised
     with the network's own mean and deviation. No padded frame is computed, and frames run in chunks, so that memory in
     evaluation, and with ``gradient_checkpointing`` in training too, hardly grows with the clip. Batch norm, where it
-    is trained, takes its statistics over a chunk. The package timm is needed: ``pip install 'mrpnkit[av]'``.
+    is trained, takes its statistics over a chunk; each of n chunks then has every n-th frame of the batch, so that it
+    shows all clips. The package timm is needed: ``pip install 'mrpnkit[av]'``.
 
     Args:
         in_features: width of a flattened frame; it is not needed, since networks of timm take frames of many sizes.
@@ -88,7 +89,7 @@ class FramesTimm(nn.Module):
         steps = computed(
             self.network,
             inputs,
-            lambda start, stop: self._features(inputs.steps[start:stop]),
+            lambda part: self._features(inputs.steps[part]),
             count,
             width=self.out_features,
             chunk=self.chunk,

@@ -107,13 +107,21 @@ class SpectrogramSegments(nn.Module):
         samples = self.levelled(wave)
         return self.segments(samples, 0, self.count(len(samples)))
 
-    def segments(self, samples: Float[Tensor, "samples"], start: int, stop: int) -> Tensor:
-        """Segments ``start`` to ``stop`` of a levelled wave, (S, H, W), from the part of the wave that they need."""
-        if stop <= start:
+    def segments(self, samples: Float[Tensor, "samples"], start: int, stop: int, *, every: int = 1) -> Tensor:
+        """Segments ``start`` to ``stop`` of a levelled wave, or every so many-th of them, (S, H, W).
+
+        Only the part of the wave is transformed that they need. Segments that overlap, or touch, are views of one
+        spectrogram; others, with sound between them that none needs, are transformed one by one.
+        """
+        count, apart = len(range(start, stop, every)), every * self.step
+        if not count:
             return samples.new_zeros(0, *self.shape)
-        frames = (stop - start - 1) * self.step + self.width
-        spectrogram = self.spectrogram(samples, start * self.step, start * self.step + frames)
-        return spectrogram.unfold(1, self.width, self.step).movedim(1, 0)
+        if apart > self.width:
+            places = range(start * self.step, stop * self.step, apart)
+            return torch.stack([self.spectrogram(samples, place, place + self.width) for place in places])
+        first = start * self.step
+        spectrogram = self.spectrogram(samples, first, first + (count - 1) * apart + self.width)
+        return spectrogram.unfold(1, self.width, apart).movedim(1, 0)
 
     def spectrogram(self, samples: Float[Tensor, "samples"], start: int, stop: int) -> Float[Tensor, "bands frames"]:
         """Frames ``start`` to ``stop`` of a levelled wave."""

@@ -1,5 +1,6 @@
 """Any image network of timm, on overlapping segments of the spectrogram of sound."""
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
@@ -26,7 +27,9 @@ class SpectrogramTimm(nn.Module):
 
     A spectrogram is computed once for all the segments that overlap, in parts of ``chunk`` segments; so memory in
     evaluation, and with ``gradient_checkpointing`` in training too, hardly grows with the clip. Batch norm, where it
-    is trained, takes its statistics over a chunk. The package timm is needed: ``pip install 'mrpnkit[av]'``.
+    is trained, takes its statistics over a chunk; each of n chunks then has every n-th segment of the batch, so that it
+    shows all clips, and segments that are left with no overlap are transformed one by one. The package timm is needed:
+    ``pip install 'mrpnkit[av]'``.
 
     Args:
         in_features: width of a step, 1.
@@ -121,7 +124,7 @@ class SpectrogramTimm(nn.Module):
         steps = computed(
             self.network,
             inputs,
-            lambda start, stop: self._features(waves, counts, start, stop),
+            lambda part: self._features(waves, counts, range(total)[part]),
             total,
             width=self.out_features,
             chunk=self.chunk,
@@ -130,13 +133,13 @@ class SpectrogramTimm(nn.Module):
         lengths = torch.tensor(counts, dtype=torch.int64, device=inputs.lengths.device)
         return Sequences(steps, lengths)
 
-    def _features(self, waves: Sequence[Tensor], counts: Sequence[int], start: int, stop: int) -> Tensor:
-        """Features of the segments ``start`` to ``stop``, counted over all waves."""
+    def _features(self, waves: Sequence[Tensor], counts: Sequence[int], places: range) -> Tensor:
+        """Features of the segments at ``places``, counted over all waves."""
         found, first = [], 0
         for wave, count in zip(waves, counts, strict=True):
-            low, high = max(0, start - first), min(count, stop - first)
-            if low < high:
-                found.append(self.cut.segments(wave, low, high))
+            here = places[bisect_left(places, first) : bisect_left(places, first + count)]
+            if here:
+                found.append(self.cut.segments(wave, here[0] - first, here[-1] + 1 - first, every=here.step))
             first += count
         pictures = torch.cat(found).unsqueeze(1).to(type_of(self.network))
         try:

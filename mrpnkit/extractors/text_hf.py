@@ -13,11 +13,14 @@ from mrpnkit.extractors.backbone import (
     Freeze,
     Frozen,
     Precision,
-    computed,
+    chunks,
     frozen_modules,
+    in_chunks,
+    nothing,
     precise,
     restored,
     stages_of,
+    tied,
 )
 from mrpnkit.extractors.hugging_face import Weights, load_network, width_of
 from mrpnkit.extractors.registry import EXTRACTORS
@@ -83,16 +86,15 @@ class TextHF(nn.Module):
     def forward(self, inputs: Sequences) -> Sequences:
         """Token ids (S,) or (S, 1) → (S, out_features)."""
         samples = [sample for sample in self._ids(inputs) if len(sample)]
-        steps = computed(
-            self.network,
-            inputs,
-            lambda start, stop: self._features(samples[start:stop]),
-            len(samples),
-            width=self.out_features,
-            chunk=self.chunk,
-            checkpointing=self.gradient_checkpointing,
-        )
-        return inputs.with_steps(steps)
+        steps = nothing(self.network, self.out_features)
+        if samples:
+            steps = in_chunks(
+                self.network,
+                lambda part: self._features(samples[part]),
+                chunks(len(samples), self.chunk),
+                checkpointing=self.gradient_checkpointing,
+            )
+        return inputs.with_steps(tied(self.network, inputs, steps))
 
     def _ids(self, inputs: Sequences) -> list[Tensor]:
         steps = inputs.steps

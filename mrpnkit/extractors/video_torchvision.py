@@ -123,7 +123,7 @@ class VideoTorchvision(nn.Module):
         steps = computed(
             self.network,
             inputs,
-            lambda start, stop: self._features(inputs.steps, clips[start:stop]),
+            lambda part: self._features(inputs.steps, clips[part]),
             len(clips),
             width=self.out_features,
             chunk=self.chunk,

@@ -98,7 +98,7 @@ class VisionHF(nn.Module):
         steps = computed(
             self.network,
             inputs,
-            lambda start, stop: self._features(inputs.steps[start:stop]),
+            lambda part: self._features(inputs.steps[part]),
             count,
             width=self.out_features,
             chunk=self.chunk,

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from mrpnkit.errors import InputError
-from mrpnkit.extractors.backbone import in_chunks, nothing, tied
+from mrpnkit.extractors.backbone import chunks, in_chunks, nothing, tied
 from mrpnkit.sequences import Sequences
 
 
@@ -80,7 +80,8 @@ def by_length(
     results = [nothing(network, width)] * len(waves)
     for length, rows in groups.items():
         grid = torch.stack([nn.functional.pad(waves[row], (0, length - len(waves[row]))) for row in rows])
-        outputs = in_chunks(network, _part_of(function, grid), len(rows), size=chunk, checkpointing=checkpointing)
+        parts = chunks(len(rows), chunk)
+        outputs = in_chunks(network, _part_of(function, grid), parts, checkpointing=checkpointing)
         for row, output in zip(rows, outputs, strict=True):
             results[row] = output
     lengths = torch.tensor([len(result) for result in results], dtype=torch.int64, device=inputs.lengths.device)
@@ -89,5 +90,5 @@ def by_length(
     return Sequences(tied(network, inputs, steps), lengths)
 
 
-def _part_of(function: Callable[[Tensor], Tensor], grid: Tensor) -> Callable[[int, int], Tensor]:
-    return lambda start, stop: function(grid[start:stop])
+def _part_of(function: Callable[[Tensor], Tensor], grid: Tensor) -> Callable[[slice], Tensor]:
+    return lambda part: function(grid[part])

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from examples.aver.sources import read_cremad
 from examples.aver.sources.archives import unpack_tar, unpack_zip
 from examples.aver.sources.download import download_cremad, download_ravdess
 from examples.aver.sources.lfs import Pointer, read_pointer, resolve
@@ -266,6 +267,9 @@ def test_cremad_is_fetched_from_git_lfs(site: Site, tmp_path: Path) -> None:
     where = {"archive": f"{site.url}/archive", "server": f"{site.url}/lfs"}
     download_cremad(tmp_path, quiet(), actors=["1001"], **where)
     assert sorted(path.stem for path in (tmp_path / "VideoFlash").iterdir()) == ["1001_DFA_ANG_XX", "1001_DFA_SAD_XX"]
+    found = read_cremad(tmp_path)
+    assert [clip.id for clip in found.clips] == ["1001_DFA_ANG_XX", "1001_DFA_SAD_XX"]
+    assert found.left_out == ()  # the pointers are no movies of the folder
     download_cremad(tmp_path, quiet(), **where)
     for name, content in MOVIES.items():
         assert (tmp_path / "VideoFlash" / f"{name}.flv").read_bytes() == content

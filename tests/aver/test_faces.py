@@ -2,8 +2,11 @@
 
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -19,6 +22,7 @@ from examples.aver.faces import (
     FaceSettings,
     WholePicture,
     crop,
+    detectors,
     find_face,
     inside_share,
     iou,
@@ -28,8 +32,10 @@ from examples.aver.faces import (
 )
 from examples.aver.faces.boxes import as_shapes
 from examples.aver.faces.choice import choose_face
+from examples.aver.faces.find import _search
+from examples.aver.faces.following import Followed
 from examples.aver.faces.reduced import Reduced, reduced_size
-from examples.aver.faces.smoothing import held, softened, weighted_mean
+from examples.aver.faces.smoothing import distance_to_nearest, held, smooth_path, softened, weighted_mean
 from examples.aver.movies import Damage, Facts, Pictures
 from mrpnkit.errors import DependencyError, InputError, RegistryError
 from tests.aver.movie_files import drawn_face, put, scene, write
@@ -119,6 +125,66 @@ def test_a_batch_finds_what_single_pictures_show() -> None:
     assert boxes == [[int(face.box[0]) for face in faces] for faces in detector(frames)]
 
 
+class OnGpu:
+    """dlib's network as it is called on a GPU: batches of pictures of one size, of which each tells its faces."""
+
+    def __init__(self) -> None:
+        self.calls: list[int] = []
+
+    def __call__(self, pictures: list[np.ndarray], upsampled: int, *, batch_size: int) -> list[list[SimpleNamespace]]:
+        assert isinstance(pictures, list)
+        assert len({picture.shape for picture in pictures}) == 1
+        assert all(picture.flags.c_contiguous and picture.dtype == np.uint8 for picture in pictures)
+        assert (upsampled, batch_size) == (0, 3)
+        self.calls.append(len(pictures))
+        sides = [int(picture[0, 0, 0]) for picture in pictures]
+        return [[SimpleNamespace(rect=Edges(side), confidence=0.5)] if side else [] for side in sides]
+
+
+class Edges(NamedTuple):
+    """A rectangle from (10, 20) on, whose last column and row lie inside."""
+
+    side: int
+
+    def left(self) -> int:
+        return 10
+
+    def top(self) -> int:
+        return 20
+
+    def right(self) -> int:
+        return 9 + self.side
+
+    def bottom(self) -> int:
+        return 19 + self.side
+
+
+@pytest.mark.parametrize("size", [(96, 160), (96, 400)], ids=["as they are", "reduced"])
+def test_on_a_gpu_pictures_go_in_batches_and_faces_come_back_in_order(
+    size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(detectors, "on_gpu", lambda: True)
+    network, detector = OnGpu(), DlibCnn(batch=3)
+    detector.__dict__["_network"] = network
+    sides = [40, 41, 0, 43, 44, 45, 46]
+    colour = np.stack([np.full((*size, 3), side, np.uint8) for side in sides])
+    about = Facts(0.0, 0.28, 25.0, size[1], size[0], None)
+    movie = Reduced(
+        np.arange(7) / 25, np.zeros((7, *size), np.uint8), np.arange(7), colour, size[1], size[0], False, about,
+        Damage(0, 0, False),
+    )  # fmt: skip
+    found, width = _search(movie, detector, (384,))
+    assert network.calls == [3, 4]  # the first, middle and last picture, then the others
+    assert width == 384
+    wide = size[1] / reduced_size(size[1], size[0], 384)[0]
+    high = size[0] / reduced_size(size[1], size[0], 384)[1]
+    for side, faces in zip(sides, found, strict=True):
+        wanted = [10 * wide, 20 * high, (10 + side) * wide, (20 + side) * high]
+        assert [face.box for face in faces] == ([pytest.approx(wanted)] if side else [])
+    assert detector([]) == []
+    assert len(network.calls) == 2
+
+
 def test_none_takes_the_middle_square() -> None:
     assert WholePicture()([np.zeros((100, 160, 3), np.uint8)]) == [[Detection((30, 0, 130, 100), 1.0)]]
 
@@ -151,6 +217,52 @@ def test_means_and_lines() -> None:
     rough = np.stack([np.arange(40) + (-1.0) ** np.arange(40)], 1)
     smooth = softened(rough, np.arange(40) / 25, seconds=0.06)
     assert np.abs(np.diff(smooth[5:-5, 0]) - 1).max() < 0.2
+
+
+def long_path(count: int) -> tuple[Followed, np.ndarray, np.ndarray, np.ndarray]:
+    """A path of three stretches, its times, a key picture every 20, and what was found there."""
+    random = np.random.default_rng(count)
+    times = np.cumsum(random.uniform(0.02, 0.06, count))
+    segment = np.repeat([-1, 0, 1, 2], [3, count // 4, count // 2, count - 3 - count // 4 - count // 2])
+    keys = np.arange(0, count, 20)
+    found = random.normal(size=(len(keys), 3))
+    found[::5] = np.nan
+    followed = Followed(random.normal(size=(count, 3)), np.ones(count), segment)
+    return followed, times, keys, found
+
+
+def test_smoothing_of_a_long_movie_is_that_of_a_short_one() -> None:
+    """Picture by picture, against the definition."""
+    followed, times, keys, found = long_path(5000)
+    path = smooth_path(followed, times, keys, found, seconds=1.0)
+    seen = np.isfinite(found[:, 0])
+    for place in (0, 3, 500, 1252, 1253, 2300, 3752, 3753, 4999):
+        known = np.flatnonzero(seen & (followed.segment[keys] == followed.segment[place]))
+        wanted = followed.shapes[place].copy()
+        if followed.segment[place] >= 0:
+            offsets = found[known] - followed.shapes[keys[known]]
+            for column, spread in enumerate((1.0, 1.0, 2.0)):
+                weights = np.exp(-0.5 * ((times[place] - times[keys[known]]) / spread) ** 2)
+                wanted[column] += (weights * offsets[:, column]).sum() / weights.sum()
+        np.testing.assert_allclose(path[place], wanted, rtol=0, atol=1e-9)
+
+
+def test_memory_of_smoothing_grows_with_the_movie_not_with_its_square() -> None:
+    peaks = []
+    for count in (8_000, 16_000):
+        arguments = long_path(count)
+        tracemalloc.start()
+        smooth_path(*arguments, seconds=1.0)
+        distance_to_nearest(arguments[1], arguments[1][arguments[2]])
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 2.5 * peaks[0]
+
+
+@given(st.lists(st.floats(0, 9), min_size=1, max_size=20), st.lists(st.floats(0, 9), min_size=1, max_size=9))
+def test_distance_to_the_nearest(times: list[float], others: list[float]) -> None:
+    wanted = [min(abs(time - other) for other in others) for time in times]
+    assert distance_to_nearest(np.array(times), np.array(others)).tolist() == wanted
 
 
 @pytest.mark.parametrize(

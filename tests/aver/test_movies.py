@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from examples.aver.movies import (
@@ -19,7 +20,8 @@ from examples.aver.movies import (
     nearest_frames,
     read_sound,
 )
-from examples.aver.movies.pictures import upright
+from examples.aver.movies.clock import in_order
+from examples.aver.movies.pictures import REORDERED, upright
 from mrpnkit.errors import CorpusError, InputError
 from tests.aver.movie_files import cut, damaged, grey_levels, level_of, noise, tone, write
 
@@ -98,6 +100,65 @@ def test_broken_packets_are_survived_and_counted(tmp_path: Path) -> None:
     count = sum(1 for _ in pictures)
     assert 30 <= count <= 40
     assert pictures.damage.packets + pictures.damage.pictures > 0
+
+
+@settings(deadline=None)
+@given(st.lists(st.floats(0, 10), max_size=40), st.integers(0, 40))
+def test_items_take_sorted_times_in_their_order(times: list[float], ahead: int) -> None:
+    found = list(in_order(enumerate(times), ahead=ahead))
+    assert [item for item, _ in found] == list(range(len(times)))
+    given_times = [time for _, time in found]
+    assert given_times == sorted(given_times)
+    if ahead >= len(times) or times == sorted(times):
+        assert given_times == sorted(times)
+
+
+@pytest.mark.parametrize("between", [1, 2, 15, 16])
+def test_times_of_the_order_of_decoding_are_put_right(between: int) -> None:
+    """A picture in advance is decoded before the ones between, so each of these has the time after its own."""
+    times = [0.0]
+    while len(times) < 60:
+        first = len(times)
+        times += [*range(first + 1, first + 1 + between), first]
+    assert [time for _, time in in_order(enumerate(times), ahead=REORDERED)] == list(range(len(times)))
+
+
+@pytest.fixture(scope="module")
+def avi(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """H.264 with pictures between others, in a container that has one time stamp a packet, that of decoding."""
+    path = write(tmp_path_factory.mktemp("avi") / "between.avi", grey_levels(50), sound=tone(2.0))
+    stamps = stored_stamps(path)
+    assert (np.diff(stamps) < 0).sum() > 10
+    return path
+
+
+def stored_stamps(path: Path) -> np.ndarray:
+    with av.open(str(path)) as container:
+        return np.array([frame.time for frame in container.decode(video=0)])
+
+
+def test_pictures_of_avi_keep_the_order_in_which_they_are_shown(avi: Path) -> None:
+    pictures, stamps = Pictures(avi), stored_stamps(avi)
+    read = [(picture.time, level_of(picture.rgb())) for picture in pictures]
+    times = np.array([time for time, _ in read])
+    np.testing.assert_allclose(np.diff(times), 1 / 25, atol=1e-6)
+    assert [level for _, level in read] == pytest.approx([level_of(frame) for frame in grey_levels(50)], abs=3)
+    assert pictures.damage == Damage(0, 0, False, stamps=int((np.abs(np.sort(stamps) - stamps) > 1e-6).sum()))
+    places = nearest_frames(times, rate=25, start=times[0], end=times[-1] + 1 / 25)
+    np.testing.assert_array_equal(places, np.arange(50))
+    part = [(picture.time, level_of(picture.rgb())) for picture in Pictures(avi, start=1.0, end=1.5)]
+    assert part == [(time, level) for time, level in read if 1.0 - 1e-6 <= time < 1.5]
+
+
+def test_what_is_broken_behind_a_slice_is_not_told_of_it(tmp_path: Path) -> None:
+    whole = write(tmp_path / "whole.mp4", noise(60), front=True)
+    size = whole.stat().st_size
+    broken = damaged(tmp_path / "broken.mp4", whole, bytes_flipped=80, beyond=round(0.3 * size))
+    pictures, everything = Pictures(broken, end=0.4), Pictures(broken)
+    assert sum(1 for _ in pictures) == 10
+    assert pictures.damage == WHOLE
+    assert sum(1 for _ in everything) > 10
+    assert everything.damage.packets + everything.damage.pictures > 0
 
 
 def test_a_movie_that_is_cut_off(tmp_path: Path) -> None:

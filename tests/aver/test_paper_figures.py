@@ -13,7 +13,7 @@ pytest.importorskip("matplotlib", reason="needs matplotlib: pip install 'mrpnkit
 
 from examples.aver.__main__ import app
 from examples.aver.paper.embedding import draw_embedding, embed, features_of
-from examples.aver.paper.figures import one_of_each, save, slices, spaced
+from examples.aver.paper.figures import augmentation, one_of_each, save, slices, spaced
 from examples.aver.paper.job import make_model, open_job, run_paper_job
 from examples.aver.recipe import TARGET
 from mrpnkit.data import Corpus
@@ -109,3 +109,19 @@ def test_slices_have_a_second_or_more(corpus: Path, tmp_path: Path) -> None:
     assert [label.rpartition("\n")[0] for label in labels] == ["original", "from the\nbeginning", "from the\nmiddle"]
     assert all(float(label.rpartition("\n")[2].removesuffix(" s")) >= 1.0 for label in labels)
     assert save(drawing, tmp_path / "a.png").stat().st_size < 300 * 1024
+
+
+def test_figure_9_is_of_a_clip_with_frames() -> None:
+    """Most clips show no face, as a corpus of recordings with a few movies."""
+    random = np.random.default_rng(1)
+    frames = random.integers(0, 256, (20, 32, 32, 3), dtype=np.uint8)
+    labels = ["calm"] * 9
+    video = [frames if row == 5 else frames[:0] for row in range(9)]
+    corpus = Corpus.from_arrays({"video": video}, {TARGET: labels})
+    for seed in range(5):
+        drawing = augmentation(corpus, np.random.default_rng(seed))
+        shown = [np.asarray(axis.images[0].get_array()) for axis in drawing.axes[:8]]
+        np.testing.assert_array_equal(np.stack(shown), frames[spaced(20, 8)])
+    faceless = Corpus.from_arrays({"video": [frames[:0]] * 9}, {TARGET: labels})
+    with pytest.raises(InputError, match="Figure 9 shows frames, and none of the 9 clips of this corpus has any"):
+        augmentation(faceless, random)

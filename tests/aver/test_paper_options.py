@@ -107,6 +107,16 @@ def test_a_change_depends_on_the_passed_generator_alone() -> None:
     assert not torch.equal(change(frames, np.random.default_rng(6)), first)
 
 
+def test_a_change_seeds_no_other_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It draws what torch draws from that seed, and torch.manual_seed, which seeds every device, is not called."""
+    frames, seed = clip(), int(np.random.default_rng(5).integers(2**62))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        wanted = face_transform()(frames.movedim(-1, 1)).movedim(1, -1)
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", lambda _: pytest.fail("CUDA devices were seeded"))
+    assert torch.equal(ChangeFrames(face_transform())(frames, np.random.default_rng(5)), wanted)
+
+
 def test_any_transform_of_torchvision_is_applied_as_it_is() -> None:
     frames = clip()
     flipped = ChangeFrames(v2.RandomHorizontalFlip(1.0))(frames, np.random.default_rng(0))

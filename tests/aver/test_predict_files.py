@@ -16,8 +16,10 @@ pytest.importorskip("av", reason="needs av: pip install 'mrpnkit[av]'")
 
 from examples.aver import predict_movies as module
 from examples.aver.clips import Frames
+from examples.aver.predict import MoviePredictor
 from examples.aver.predict_figure import _faces
-from examples.aver.predict_movies import predict_movies, result_names
+from examples.aver.predict_movies import predict_movies, result_names, settings_of
+from examples.aver.preparation import prepare_movie
 from examples.aver.synthetic import SyntheticCorpus, write_movie
 from mrpnkit.errors import CorpusError
 from tests.aver.movie_files import scene, write
@@ -122,13 +124,43 @@ def test_exit_codes(
     assert (number, out.count("cannot be opened")) == (2, 2)
     assert "Left out: The movie " in out
     assert "[red]other.mp4 cannot be opened" in out
-    assert "None of the 2 movies could be opened; the reasons stand above." in err
+    assert "None of the 2 movies could be read; the reasons stand above." in err
     number, out, err = code(tmp_path)
     assert number == 2
     assert f"The movie {tmp_path} is a folder; expected a file." in err
     empty = write(tmp_path / "empty.mp4", scene([None] * 30))
     assert aver(monkeypatch, "predict", str(run), str(empty), "--detector", "dlib_hog") == 1
     assert "Nothing is left to judge by." in capsys.readouterr().out
+
+
+def test_a_slice_is_judged_as_a_movie_of_its_own(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    movie, out = tmp_path / "long.mp4", tmp_path / "out"
+    clip = SyntheticCorpus(n_actors=1, takes=1, size=48, shortest=3.0, longest=3.0).clips()[0]
+    write_movie(clip, movie)
+
+    def code(*options: str) -> int:
+        return aver(monkeypatch, "predict", str(run), str(movie), "--detector", "none", *options)
+
+    assert code("--start", "1.2", "--end", "2.6", "--out", str(out)) == 0
+    record = json.loads((out / "long.json").read_text())
+    predictor = MoviePredictor.open(run)
+    part = prepare_movie(movie, settings_of(run, predictor.shape, "none"), start=1.2, end=2.6)
+    assert len(part.audio) == round(1.4 * part.sound_rate)
+    alone = predictor(Frames(part.video, part.rate), part.audio).record()
+    assert (record["heads"], record["timeline"]) == (alone["heads"], alone["timeline"])
+    assert record["start"] == 1.2
+    assert record["timeline"][0]["begin"] == 0.0
+    assert record["timeline"][-1]["end"] == pytest.approx(1.4, abs=0.01)
+    capsys.readouterr()
+    for options, text in (
+        (("--start", "9"), "long.mp4 ends after 3.0"),
+        (("--start", "2", "--end", "1"), "the slice from 2.0 s to 1.0 s is empty; expected 0 ≤ start < end"),
+        (("--start", "-1"), "--start"),
+    ):
+        assert code(*options) == 2
+        assert text in capsys.readouterr().err
 
 
 def test_one_movie_that_cannot_be_opened_raises_its_own_error(run: Path, tmp_path: Path) -> None:

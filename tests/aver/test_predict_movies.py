@@ -122,12 +122,20 @@ def test_n0_says_that_its_fusion_answers_with_zeros(run: PaperJob, tmp_path: Pat
     assert "no head for one branch (N0)" in found.notes[-1]
 
 
-def test_one_modality_reads_nothing_else(run: PaperJob, tmp_path: Path) -> None:
+def test_one_modality_reads_nothing_else(run: PaperJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     job = replace(run, out=tmp_path, network="am")
     run_paper_job(job)
     predictor = MoviePredictor.open(job.folder, device="cpu")
     assert predictor(None, sound(2)).notes == ()
     assert predictor(crops(2), None).emotion is None
+    movie = tmp_path / "a.mp4"
+    write_movie(SyntheticCorpus(n_actors=1, takes=1, size=48, shortest=1.2, longest=1.2).clips()[0], movie)
+    monkeypatch.setattr(
+        "examples.aver.preparation.movie.reduce_movie", lambda *_, **__: pytest.fail("a face is searched")
+    )
+    (found,) = predict_movies(job.folder, [movie], Console(quiet=True))
+    assert found.emotion is not None
+    assert found.notes == ()
 
 
 def test_record_and_picture(predictor: MoviePredictor, tmp_path: Path) -> None:

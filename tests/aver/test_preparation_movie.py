@@ -136,6 +136,15 @@ def test_a_movie_of_variable_rate(tmp_path: Path) -> None:
     assert (difference < 4).mean() > 0.95  # two time stamps may be equally near
 
 
+def test_h264_in_avi_is_not_shuffled(tmp_path: Path) -> None:
+    path = write(tmp_path / "between.avi", grey_levels(50), sound=tone(2.0))
+    movie = prepare_movie(path, CROPS, modalities=("video",))
+    assert kinds(movie) == ["stamps out of order"]
+    assert "pictures came with another's" in movie.oddities[0].text
+    shown = [level_of(frame) for frame in grey_levels(50)]
+    assert levels(movie)[-50:] == pytest.approx(shown, abs=3)
+
+
 def test_pictures_that_stop_for_a_while(tmp_path: Path) -> None:
     times = [*np.arange(15) / 25, *(1.4 + np.arange(15) / 25)]
     movie = prepare_movie(write(tmp_path / "gap.mkv", grey_levels(30), times=times), CROPS, modalities=("video",))

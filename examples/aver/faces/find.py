@@ -15,7 +15,7 @@ from examples.aver.faces.choice import choose_face
 from examples.aver.faces.detectors import DETECTORS, Detection, Detector
 from examples.aver.faces.following import follow
 from examples.aver.faces.reduced import Reduced, reduced_size
-from examples.aver.faces.smoothing import held, smooth_path, softened
+from examples.aver.faces.smoothing import distance_to_nearest, held, smooth_path, softened
 from examples.aver.movies import Oddity
 from mrpnkit.errors import InputError
 
@@ -123,7 +123,7 @@ def find_face(reduced: Reduced, settings: FaceSettings, *, detector: Detector | 
     wide, high = reduced.grey.shape[2] / reduced.width, reduced.grey.shape[1] / reduced.height
     small = scaled(boxes, wide, high)
     followed = follow(reduced.grey, reduced.keys, small)
-    apart = np.abs(reduced.times[:, None] - reduced.times[reduced.keys[found]][None, :]).min(axis=1)
+    apart = distance_to_nearest(reduced.times, reduced.times[reduced.keys[found]])
     seen = (followed.quality >= CONFIDENT) & (apart <= settings.bridge_seconds)
     seen[reduced.keys[found]] = True
     path = smooth_path(followed, reduced.times, reduced.keys, as_shapes(small), seconds=settings.smooth_seconds)

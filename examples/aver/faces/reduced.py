@@ -18,7 +18,7 @@ class Reduced(NamedTuple):
     """A movie, reduced.
 
     Attributes:
-        times: (F,) seconds since the movie's start, as they come.
+        times: (F,) seconds since the movie's start, sorted.
         grey: (F, H, W) uint8, the longer side :data:`FOLLOWED` pixels at most.
         keys: (K,) which of the F pictures are key pictures.
         colour: (K, H', W', 3) uint8, the longer side ``searched`` pixels at most.

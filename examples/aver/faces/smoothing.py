@@ -13,6 +13,9 @@ from examples.aver.faces.following import Followed
 
 Times = NDArray[np.float64]
 
+BLOCK = 1024
+"""Pictures whose distances to all key pictures are held at a time: memory grows with the movie, not with its square."""
+
 
 def smooth_path(followed: Followed, times: Times, keys: NDArray[np.int64], found: Boxes, *, seconds: float) -> Boxes:
     """(F, 3) shapes: the tracker's, plus the mean difference of the detector's around them.
@@ -32,10 +35,26 @@ def smooth_path(followed: Followed, times: Times, keys: NDArray[np.int64], found
         inside = followed.segment == segment
         here = seen & inside[keys]
         offsets = found[here] - followed.shapes[keys[here]]
-        apart = times[inside][:, None] - times[keys[here]][None, :]
-        path[inside, :2] += weighted_mean(offsets[:, :2], apart, seconds)
-        path[inside, 2:] += weighted_mean(offsets[:, 2:], apart, 2 * seconds)
+        places, known = np.flatnonzero(inside), times[keys[here]]
+        for first in range(0, len(places), BLOCK):
+            block = places[first : first + BLOCK]
+            apart = times[block][:, None] - known[None, :]
+            path[block, :2] += weighted_mean(offsets[:, :2], apart, seconds)
+            path[block, 2:] += weighted_mean(offsets[:, 2:], apart, 2 * seconds)
     return path
+
+
+def distance_to_nearest(times: Times, others: Times) -> Times:
+    """(F,) seconds from each of the times to the nearest of (K,) others, K ≥ 1.
+
+    >>> distance_to_nearest(np.array([0.0, 1.5, 9.0]), np.array([5.0, 1.0])).tolist()
+    [1.0, 0.5, 4.0]
+    """
+    ordered = np.sort(others)
+    after = np.searchsorted(ordered, times)
+    before = (after - 1).clip(0)
+    after = np.minimum(after, len(ordered) - 1)
+    return np.minimum(np.abs(times - ordered[before]), np.abs(times - ordered[after]))
 
 
 def weighted_mean(values: Boxes, apart: NDArray[np.float64], spread: float) -> Boxes:

@@ -1,11 +1,17 @@
 """From time stamps as they come to a constant rate. Letters: F pictures of the file, T steps at the constant rate."""
 
+import heapq
+from collections import deque
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
 
 from mrpnkit.errors import InputError
 
 Times = NDArray[np.float64]
+Item = TypeVar("Item")
 
 
 def nearest_frames(times: Times, *, rate: float, start: float = 0.0, end: float) -> NDArray[np.int64]:
@@ -42,6 +48,29 @@ def nearest_frames(times: Times, *, rate: float, start: float = 0.0, end: float)
     after = np.minimum(after, len(ordered) - 1)
     later = ordered[after] - wanted < wanted - ordered[before] - 1e-9
     return np.asarray(order[np.where(later, after, before)], dtype=np.int64)
+
+
+def in_order(items: Iterable[tuple[Item, float]], *, ahead: int) -> Iterator[tuple[Item, float]]:
+    """Items, which come in the order in which they are shown, with the sorted times of them all.
+
+    An item waits until ``ahead`` more have come, and takes the earliest time that is left. Where a time comes still
+    later, items take the time of the one before them, so that times never go back.
+
+    >>> list(in_order([("a", 0.0), ("b", 0.3), ("c", 0.1), ("d", 0.2)], ahead=2))
+    [('a', 0.0), ('b', 0.1), ('c', 0.2), ('d', 0.3)]
+    """
+    waiting: deque[Item] = deque()
+    times: list[float] = []
+    latest = -np.inf
+    for item, time in items:
+        waiting.append(item)
+        heapq.heappush(times, time)
+        if len(waiting) > ahead:
+            latest = max(latest, heapq.heappop(times))
+            yield waiting.popleft(), latest
+    for item in waiting:
+        latest = max(latest, heapq.heappop(times))
+        yield item, latest
 
 
 def is_steady(times: Times, *, tolerance: float = 0.25) -> bool:

@@ -9,6 +9,7 @@ TREATMENTS: Mapping[str, str] = {
     "corrupt": "broken packets are skipped; pictures that lean on them are kept as the decoder mends them",
     "truncated": "what is there is kept",
     "rotated": "turned upright, as the file's display matrix says",
+    "stamps out of order": "the pictures, which come in the order in which they are shown, take the sorted time stamps",
     "variable rate": "brought to a constant rate by the nearest time stamp",
     "gap": "the nearest picture is shown for as long as there is none",
     "no pictures": "the clip has no video",

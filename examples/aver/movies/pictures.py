@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from examples.aver.movies.clock import in_order
 from examples.aver.movies.opening import Facts, facts_of, open_movie
 
 if TYPE_CHECKING:
@@ -22,13 +23,25 @@ Matrix = tuple[int, int, int, int]
 
 UPRIGHT: Matrix = (1, 0, 0, 1)
 
+REORDERED = 16
+"""Pictures; the most by which H.264 and HEVC let the order in which they are decoded and that in which they are shown
+differ."""
+
 
 class Damage(NamedTuple):
-    """Packets that could not be used, pictures that were mended, and whether reading stopped before the end."""
+    """What was broken of a movie's pictures.
+
+    Attributes:
+        packets: how many could not be used.
+        pictures: how many the decoder mended.
+        stopped: whether reading stopped before the end.
+        stamps: how many pictures came with a time stamp that is another's.
+    """
 
     packets: int
     pictures: int
     stopped: bool
+    stamps: int = 0
 
 
 class Picture:
@@ -71,6 +84,9 @@ class Picture:
 class Pictures:
     """The pictures of a movie in the order in which they are shown; what was damaged is known after the last.
 
+    Their time stamps are sorted: an AVI file, which has no others, may give those of the order in which pictures are
+    decoded, and H.264 shows them in another.
+
     A slice is found by seeking to the key picture before it, so that the rest of the movie is not decoded.
 
     Args:
@@ -79,22 +95,20 @@ class Pictures:
             at ``start`` is the first; the last begins before ``end``.
         threads: of the decoder.
 
+    Attributes:
+        facts: what the header says; None before the file was opened.
+        damage: what was broken up to the picture that came last.
+
     >>> pictures = Pictures(Path("movie.mp4"), start=1.0, end=2.5)  # opens nothing yet
     >>> pictures.damage
-    Damage(packets=0, pictures=0, stopped=False)
+    Damage(packets=0, pictures=0, stopped=False, stamps=0)
     """
 
     def __init__(self, path: Path, *, start: float = 0.0, end: float | None = None, threads: int = 1) -> None:
         self.path = path
         self.start, self.end, self.threads = start, end, threads
         self.facts: Facts | None = None
-        self._packets = self._mended = 0
-        self._stopped = False
-
-    @property
-    def damage(self) -> Damage:
-        """What was broken so far."""
-        return Damage(self._packets, self._mended, self._stopped)
+        self.damage = self._found = Damage(0, 0, False)
 
     def __iter__(self) -> Iterator[Picture]:
         """Decodes; nothing comes where the file has no stream of pictures.
@@ -102,8 +116,7 @@ class Pictures:
         Raises:
             CorpusError: the file cannot be opened.
         """
-        self._packets = self._mended = 0
-        self._stopped = False
+        self.damage = self._found = Damage(0, 0, False)
         with open_movie(self.path) as container:
             self.facts = facts_of(container)
             stream = next(iter(container.streams.video), None)
@@ -139,13 +152,24 @@ class Pictures:
             container.seek(0)
 
     def _timed(self, container: "InputContainer", stream: "VideoStream") -> Iterator[tuple["VideoFrame", float]]:
+        moved = 0
+        for (frame, own, found), time in in_order(self._stamped(container, stream), ahead=REORDERED):
+            moved += abs(time - own) > 1e-6
+            self.damage = found._replace(stamps=moved)
+            yield frame, time
+        self.damage = self._found._replace(stamps=moved)
+
+    def _stamped(
+        self, container: "InputContainer", stream: "VideoStream"
+    ) -> Iterator[tuple[tuple["VideoFrame", float, Damage], float]]:
+        """Pictures, with what was broken up to each, and their own time stamps."""
         assert self.facts is not None
         step = 1 / (self.facts.rate or 25.0)
         time = -step
         for frame in self._decoded(container, stream):
             # A picture without a time stamp is taken to follow the one before it.
             time = time + step if frame.time is None else float(frame.time) - self.facts.start
-            yield frame, time
+            yield (frame, time, self._found), time
 
     def _decoded(self, container: "InputContainer", stream: "VideoStream") -> Iterator["VideoFrame"]:
         import av
@@ -157,17 +181,21 @@ class Pictures:
             except StopIteration:
                 return
             except (av.FFmpegError, OSError, ValueError):
-                self._stopped = True
+                self._found = self._found._replace(stopped=True)
                 return
-            self._packets += bool(packet.is_corrupt)
+            self._count(packets=packet.is_corrupt)
             try:
                 frames = packet.decode()
             except (av.FFmpegError, ValueError):
-                self._packets += not packet.is_corrupt
+                self._count(packets=not packet.is_corrupt)
                 continue
             for frame in frames:
-                self._mended += bool(frame.is_corrupt)
+                self._count(pictures=frame.is_corrupt)
                 yield frame
+
+    def _count(self, *, packets: bool = False, pictures: bool = False) -> None:
+        found = self._found
+        self._found = found._replace(packets=found.packets + bool(packets), pictures=found.pictures + bool(pictures))
 
 
 def matrix_of(frame: "VideoFrame") -> Matrix:

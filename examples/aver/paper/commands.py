@@ -272,18 +272,22 @@ def predict(
     detector: Annotated[
         str | None, typer.Option("--detector", help="dlib_cnn, dlib_hog or none; default: the one of the run's corpus.")
     ] = None,
+    start: Annotated[float, typer.Option("--start", min=0.0, help="Seconds at which the slice starts.")] = 0.0,
+    end: Annotated[float | None, typer.Option("--end", help="Seconds at which it ends; default: the end.")] = None,
 ) -> None:
     """The emotion of movies by a trained run: of the whole, over time, by each branch.
 
-    A movie without sound or without a face is judged by the branch that is left. The run must be one of pixels and
-    sound, as `system` and `table 1` make them. The exit code is 1 where a movie got no answer: it could not be opened,
-    or nothing in it could be judged.
+    A movie without sound or without a face is judged by the branch that is left. Give long ones in slices. The run must
+    be one of pixels and sound, as `system` and `table 1` make them. The exit code is 1 where a movie got no answer: it
+    could not be opened, or nothing in it could be judged.
 
     Example: python -m examples.aver predict runs/aver-pixels/honest/n2-lstm-VA-AO-T/fold-01/seed-0 movie.mp4
     """
     from examples.aver.predict_movies import predict_movies
 
-    found = predict_movies(run, movies, Console(highlight=False), out=out, window=window, hop=hop, detector=detector)
+    found = predict_movies(
+        run, movies, Console(highlight=False), out=out, window=window, hop=hop, detector=detector, start=start, end=end
+    )
     if len(found) < len(movies) or any(prediction.emotion is None for prediction in found):
         raise typer.Exit(1)
 

@@ -115,8 +115,15 @@ def spectrograms(corpus: Corpus, generator: np.random.Generator) -> Drawing:
 
 
 def augmentation(corpus: Corpus, generator: np.random.Generator) -> Drawing:
-    """Figure 9: frames of a clip as they are, changed together (VA), and each on its own (IA)."""
-    row = int(generator.integers(len(corpus)))
+    """Figure 9: frames of a clip as they are, changed together (VA), and each on its own (IA).
+
+    Raises:
+        InputError: no clip of the corpus has frames.
+    """
+    rows = np.flatnonzero(corpus.modalities["video"].lengths)
+    if not len(rows):
+        raise InputError(f"Figure 9 shows frames, and none of the {len(corpus)} clips of this corpus has any.")
+    row = int(rows[generator.integers(len(rows))])
     frames = torch.from_numpy(np.array(corpus.read("video", row)))
     frames = frames[spaced(len(frames), COLUMNS)]
     transform = face_transform()

@@ -21,7 +21,7 @@ class ChangeFrames:
     """A random transform of torchvision on the frames of a clip: uint8 (T, H, W, 3) → uint8 (T, H, W, 3).
 
     What torchvision draws is seeded by the passed generator, so a clip's change depends on that alone, and torch's own
-    generator is left as it was.
+    generators, of the CPU and of other devices, are left as they were.
 
     Args:
         transform: anything of ``torchvision.transforms.v2`` that keeps the size of pictures (…, 3, H, W), uint8.
@@ -44,7 +44,7 @@ class ChangeFrames:
         seed = int(generator.integers(2**62))
         pictures = steps.movedim(-1, 1)
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            torch.default_generator.manual_seed(seed)  # the CPU's alone; torch.manual_seed seeds all devices
             if self.same_for == "clip":
                 changed = self.transform(pictures)
             else:

@@ -164,7 +164,7 @@ def _end(reduced: Reduced, end: float | None) -> float:
 
 def _picture_oddities(reduced: Reduced, start: float, stop: float, *, whole: bool) -> list[Oddity]:
     odd = []
-    packets, mended, stopped = reduced.damage
+    packets, mended, stopped, stamps = reduced.damage
     if packets or mended:
         odd.append(Oddity("corrupt", f"{packets} packets could not be used, {mended} pictures were mended"))
     # Sound may go on after the last picture, so the whole's length counts only where the pictures' own is not told.
@@ -174,6 +174,8 @@ def _picture_oddities(reduced: Reduced, start: float, stop: float, *, whole: boo
         odd.append(Oddity("truncated", text))
     if reduced.turned:
         odd.append(Oddity("rotated", f"shown {reduced.width} × {reduced.height}"))
+    if stamps:
+        odd.append(Oddity("stamps out of order", f"{stamps} pictures came with another's"))
     if not is_steady(reduced.times):
         distances = np.diff(np.sort(reduced.times))
         text = f"pictures {distances.min() * 1000:.0f} to {distances.max() * 1000:.0f} ms apart"

@@ -81,7 +81,8 @@ def download_cremad(
     """Fetches CREMA-D's tables, and its movies from Git LFS: OUT/VideoFlash/1001_DFA_ANG_XX.flv.
 
     The repository's archive holds the tables and a pointer for each movie; GitHub gives no checksum of the archive, but
-    the pointers have those of the movies. Movies that are there already are left alone.
+    the pointers, which are kept in OUT/.pointers, have those of the movies. Movies that are there already are left
+    alone.
 
     Args:
         out: the folder.
@@ -94,7 +95,7 @@ def download_cremad(
         CorpusError: see :func:`~examples.aver.sources.transfer.fetch`.
         InputError: an actor of whom there are no movies.
     """
-    pointers_in = out / "pointers"
+    pointers_in = out / ".pointers"  # hidden: what looks for movies passes it over
     if not (pointers_in / "complete").is_file():
         console.print("CREMA-D: fetching the tables and the list of the movies.")
         fetched = fetch(Remote(url=archive, size=None, checksum=None), out / "repository.tar.gz")
