@@ -144,9 +144,9 @@ def with_flags(command: Callable[..., None]) -> Callable[..., None]:
 def default_readers(trainings: int, *, frozen: bool = False) -> int:
     """Processes that read ahead for each of so many trainings at once, where nothing is said.
 
-    A GPU computes a batch in less than a second whose frames take a core ten or more to augment, so there a training
-    has its share of the cores, up to twelve, as far as there is shared memory for what they have read. On a CPU
-    computing takes much longer than reading, and needs the cores; and frozen CNNs' features are read in no time.
+    A GPU computes a batch in less than a second whose frames take a core ten to augment. So there a training has its
+    share of the cores, up to twelve, as far as there is shared memory for what they have read. On a CPU computing takes
+    much longer than reading and needs the cores, and features of frozen CNNs are read in no time.
     """
     import torch
 
