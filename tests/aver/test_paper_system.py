@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from functools import partial
+from multiprocessing import active_children
 from pathlib import Path
 from typing import Any, cast
 
@@ -227,6 +228,17 @@ def test_the_time_is_measured_on_a_few_steps(corpus: Path, tmp_path: Path) -> No
     assert list(kinds) == ["vm-lstm-VA-AO-T"]
     assert seconds == pytest.approx(kinds["vm-lstm-VA-AO-T"].run_seconds)
     assert [spoken(s) for s in (50, 600, 10_000, 1e6)] == ["50 s", "10 min", "2.8 h", "11.6 days"]
+
+
+def test_readers_change_no_result_and_end_with_the_training(corpus: Path, tmp_path: Path) -> None:
+    before = {process.pid for process in active_children()}
+    found = []
+    for readers in (0, 1):
+        job = tiny_job(corpus, tmp_path / str(readers), "vm", schedule=replace(SCHEDULE, epochs=2, workers=readers))
+        run_paper_job(job)
+        found.append(load_file(job.folder / "last.safetensors"))
+    assert all(torch.equal(value, found[1][name]) for name, value in found[0].items())
+    assert {process.pid for process in active_children()} <= before
 
 
 def test_batches_are_pinned_where_there_is_cuda(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
