@@ -85,7 +85,7 @@ class CorpusDataset(Dataset[Batch]):
         self._epoch.fill_(epoch)
 
     def share_epoch(self) -> None:
-        """From now on processes that have this data set, and are there already, follow :meth:`set_epoch`."""
+        """Lets processes that are given this data set from now on follow :meth:`set_epoch`."""
         self._epoch.share_memory_()
 
     def __len__(self) -> int:
