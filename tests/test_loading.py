@@ -1,12 +1,14 @@
 """Batches: the same whatever the workers, drawn anew by seed and epoch, each modality on its own."""
 
 from collections.abc import Sequence
+from multiprocessing import active_children
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.utils.data._utils.pin_memory import pin_memory
 
 from mrpnkit.data import (
     Augmentation,
@@ -100,6 +102,50 @@ def test_workers_change_nothing() -> None:
         found.append(epochs)
     assert found[0] == found[1]
     assert found[0][0] != found[0][1]
+
+
+def test_workers_that_stay_follow_the_epoch_after_one_that_was_broken_off() -> None:
+    batches, alone = (loader(drawn(seed=5), 2, shuffle_seed=7, workers=workers) for workers in (2, 0))
+    before = {process.pid for process in active_children()}
+    pids: set[frozenset[int | None]] = set()
+    for epoch in (0, 1, 2):
+        for one in (batches, alone):
+            set_epoch(one, epoch)
+        if epoch == 1:
+            next(iter(batches))  # and no further
+            continue
+        assert contents(list(batches)) == contents(list(alone))
+        pids.add(frozenset(process.pid for process in active_children()) - before)
+    assert [len(found) for found in pids] == [2]  # the same two processes
+
+
+def test_spawned_workers_follow_the_epoch() -> None:
+    """As on macOS and Windows, where a worker is given a copy of the data set."""
+    batches, alone = (loader(drawn(seed=5), 5, workers=workers) for workers in (1, 0))
+    batches.multiprocessing_context = "spawn"
+    for epoch in (0, 1):
+        for one in (batches, alone):
+            set_epoch(one, epoch)
+        assert contents(list(batches)) == contents(list(alone))
+
+
+def test_a_batch_is_pinned_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What torch does where there is a CUDA device; it knows named tuples and dictionaries."""
+    pinned: list[int] = []
+
+    def noted(tensor: Tensor) -> Tensor:
+        pinned.append(id(tensor))
+        return tensor
+
+    monkeypatch.setattr(Tensor, "pin_memory", noted)
+    batch = drawn()[3]
+    again = pin_memory(batch)
+    assert isinstance(again, Batch)
+    assert contents([again]) == contents([batch])
+    tensors = [batch.rows, batch.labels["y"], *(part for one in batch.inputs.values() for part in one)]
+    assert set(pinned) == {id(tensor) for tensor in tensors}
+    assert loader(drawn(), pin_memory=True).pin_memory
+    assert not loader(drawn()).pin_memory
 
 
 def order(seed: int | None, epoch: int) -> list[int]:

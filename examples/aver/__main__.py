@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from examples.aver.memory import what_ran_out
 from examples.aver.paper.commands import add_to
 from examples.aver.preparation.commands import add_commands
 from examples.aver.pretrain.commands import pretrain
@@ -220,13 +221,18 @@ add_to(app)
 
 
 def main() -> None:
-    """Runs the command; a user's mistake is told in a sentence, with exit code 2, not as a traceback."""
+    """Runs the command; what its user can mend is told in a sentence, with exit code 2, not as a traceback."""
     try:
         app(prog_name="python -m examples.aver")
     except MrpnkitError as error:
         _tell(str(error))
     except OSError as error:
         _tell(_about_files(error))
+    except (MemoryError, RuntimeError) as error:
+        told = what_ran_out(error)
+        if told is None:
+            raise
+        _tell(told)
 
 
 def _tell(mistake: str) -> NoReturn:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from examples.aver.clips import EMOTIONS, POINTS, Clip, Landmarks, Sex, read_wave
 from examples.aver.ravdess_official import Incomplete, read_official, survey
+from examples.aver.sources.inventory import MOVIES, files_below
 from mrpnkit.errors import CorpusError
 
 Layout = Literal["archive", "official"]
@@ -31,7 +32,8 @@ def detect_layout(folder: Path) -> Layout:
     """``"archive"`` where clips.csv and landmarks.npz lie in the folder, ``"official"`` where RAVDESS files lie below.
 
     Raises:
-        CorpusError: no such folder, or neither layout; the text lists what was looked for.
+        CorpusError: no such folder, or neither layout; the text lists what was looked for, or says what to do with
+            movies.
     """
     _check_folder(folder)
     if (folder / "clips.csv").is_file() and (folder / "landmarks.npz").is_file():
@@ -39,6 +41,13 @@ def detect_layout(folder: Path) -> Layout:
     found = survey(folder)
     if found.audio or found.landmarks:
         return "official"
+    movie = next(files_below(folder, MOVIES), None)
+    if movie is not None:
+        raise CorpusError(
+            f"The folder {folder} holds movies, such as {movie.name}; this command reads speech recordings and tracked "
+            "landmarks. `python -m examples.aver prepare-movies --data FOLDER --out runs/movies` prepares movies, and "
+            "`python -m examples.aver table 2 --corpus runs/movies/corpus` trains on them."
+        )
     held = ", ".join(sorted(path.name for path in folder.iterdir())[:8]) or "nothing"
     raise CorpusError(
         f"The folder {folder} holds no RAVDESS speech that is known here. Looked for (1) clips.csv, landmarks.npz and "

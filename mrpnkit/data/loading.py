@@ -61,7 +61,8 @@ class CorpusDataset(Dataset[Batch]):
         self.rows = np.arange(len(corpus)) if rows is None else np.asarray(rows, dtype=np.int64)
         self.modalities = list(modalities if modalities is not None else corpus.modalities)
         self.augmentation = augmentation or Augmentation()
-        self.seed, self.epoch = seed, 0
+        self.seed = seed
+        self._epoch = torch.zeros((), dtype=torch.int64, device="cpu")  # a tensor, which processes can share
         self._labels = {target: corpus.labels(target) for target in corpus.targets}
         dropped = self.augmentation.dropout.rates if self.augmentation.dropout else ()
         named = {*self.modalities, *self.augmentation.slices, *self.augmentation.changes, *dropped}
@@ -74,9 +75,18 @@ class CorpusDataset(Dataset[Batch]):
         if len(self.rows) and not 0 <= self.rows.min() <= self.rows.max() < len(corpus):
             raise InputError(f"Rows must lie in 0 to {len(corpus) - 1}; got {self.rows.min()} to {self.rows.max()}.")
 
+    @property
+    def epoch(self) -> int:
+        """Whose augmentation is drawn."""
+        return int(self._epoch)
+
     def set_epoch(self, epoch: int) -> None:
         """Chooses what is drawn: the augmentation of that epoch."""
-        self.epoch = epoch
+        self._epoch.fill_(epoch)
+
+    def share_epoch(self) -> None:
+        """Lets processes that are given this data set from now on follow :meth:`set_epoch`."""
+        self._epoch.share_memory_()
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -98,7 +108,8 @@ class CorpusDataset(Dataset[Batch]):
         return Batch(index, inputs, {name: labels[index] for name, labels in self._labels.items()})
 
     def _augmented(self, rows: NDArray[np.int64]) -> dict[str, Sequences]:
-        generators = [np.random.default_rng((self.seed, self.epoch, int(row))) for row in rows]
+        epoch = self.epoch
+        generators = [np.random.default_rng((self.seed, epoch, int(row))) for row in rows]
         out = [self._left_out(int(row)) for row in rows]
         inputs = {}
         for place, name in enumerate(self.modalities):
@@ -169,7 +180,12 @@ Loader = DataLoader[Batch]
 
 
 def loader(
-    dataset: CorpusDataset, batch_size: int = 32, *, shuffle_seed: int | None = None, workers: int = 0
+    dataset: CorpusDataset,
+    batch_size: int = 32,
+    *,
+    shuffle_seed: int | None = None,
+    workers: int = 0,
+    pin_memory: bool = False,
 ) -> Loader:
     """Batches of a data set; the last may be smaller (see :func:`even_batch_size`).
 
@@ -177,7 +193,9 @@ def loader(
         dataset: which samples.
         batch_size: samples of a batch over all processes together.
         shuffle_seed: of the order, which changes every epoch; None keeps the order of the rows.
-        workers: processes that read ahead; 0 reads in this one. They change the speed and nothing else.
+        workers: processes that read ahead, two batches each, and stay from epoch to epoch; 0 reads in this one. They
+            change the speed and nothing else.
+        pin_memory: lay batches into page-locked memory, from which a CUDA device fetches them faster.
 
     Raises:
         InputError: no samples, or a batch size below 1.
@@ -186,12 +204,16 @@ def loader(
         raise InputError("The loader was given a data set without samples.")
     if batch_size < 1:
         raise InputError(f"batch_size must be 1 or more, got {batch_size}.")
+    if workers:
+        dataset.share_epoch()
     order = EpochShuffle(len(dataset), shuffle_seed)
     return DataLoader(
         dataset,
         batch_sampler=BatchSampler(order, batch_size, drop_last=False),
         collate_fn=_as_it_is,
         num_workers=workers,
+        persistent_workers=workers > 0,
+        pin_memory=pin_memory,
         generator=torch.Generator().manual_seed(0),
     )
 

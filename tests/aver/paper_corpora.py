@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from safetensors.torch import save_file
 
 from examples.aver.paper.job import PaperJob, run_paper_job
-from examples.aver.paper.options import Options, Schedule, System
-from examples.aver.paper.system import Shape
+from examples.aver.paper.options import Options, Schedule, System, Weights
+from examples.aver.paper.system import Shape, build_extractor
 from mrpnkit.data import Corpus
 
 ACTORS, CLASSES, SIDE, FPS, RATE = 6, ["calm", "happy", "sad"], 32, 8.0, 16000.0
@@ -52,3 +54,15 @@ def tiny_job(corpus: Path, out: Path, network: str = "n2", **changes: Any) -> Pa
     """A job of one epoch on the first of three folds."""
     plain = PaperJob(corpus, out, network, 0, 3, 0, "honest", Options(), SYSTEM, SCHEDULE)
     return replace(plain, **changes)
+
+
+def initial_weights(folder: Path) -> Weights:
+    """Initial weights of both CNNs of :data:`SYSTEM`, as a pretraining leaves them."""
+    torch.manual_seed(4)
+    folder.mkdir(parents=True, exist_ok=True)
+    files = {}
+    for name in ("video", "audio"):
+        network = build_extractor(name, SYSTEM, Options(), SHAPE).network
+        files[name] = str(folder / f"{name}.safetensors")
+        save_file({key: value.contiguous() for key, value in network.state_dict().items()}, files[name])
+    return Weights(**files)

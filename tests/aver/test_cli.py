@@ -145,6 +145,27 @@ def test_errors_of_the_system_without_a_file(
     assert "Error: Reading or writing failed: [Errno 28] No space left on device." in capsys.readouterr().err
 
 
+def test_too_little_memory_is_told_in_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    import torch
+
+    failure: list[Exception] = [torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")]
+
+    def fail(*_: object, **__: object) -> None:
+        raise failure[0]
+
+    monkeypatch.setattr("examples.aver.demo.open_corpus", fail)
+    assert run(monkeypatch, "prepare", "--out", str(tmp_path)) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("Error: Memory ran out: CUDA out of memory. Tried to allocate 2.00 GiB.")
+    assert len(told.splitlines()) == 1
+    failure[0] = RuntimeError("a defect")
+    monkeypatch.setattr(sys, "argv", ["aver", "prepare", "--out", str(tmp_path)])
+    with pytest.raises(RuntimeError, match="a defect"):
+        main()
+
+
 @pytest.mark.parametrize(
     ("text", "known", "names"),
     [

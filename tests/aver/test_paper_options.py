@@ -1,6 +1,10 @@
 """The paper's options, its published figures, augmentation of frames (Figure 9), and gradual unfreezing."""
 
+import os
+import shutil
 import statistics
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Literal
 
 import numpy as np
@@ -8,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from examples.aver.paper import published
+from examples.aver.paper import flags, published
 from examples.aver.paper.flags import Flags, chosen
 from examples.aver.paper.frames import ChangeFrames, EveryNth, face_transform
 from examples.aver.paper.options import Options, Schedule, System, Weights
@@ -193,3 +197,33 @@ def test_precision_is_what_the_processor_computes_in(
     monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: native)
     _, system, _ = chosen(flags=Flags(precision=given), epochs=None, small=False)
     assert system.precision == expected
+
+
+@pytest.mark.parametrize(
+    ("cuda", "given", "trainings", "free_gib", "expected"),
+    [
+        (False, None, 1, 99, 0),
+        (False, 3, 1, 99, 3),
+        (True, None, 1, 99, 12),
+        (True, None, 4, 99, 4),
+        (True, None, 40, 99, 1),
+        (True, None, 1, 3, 6),
+        (True, None, 2, 3, 3),
+        (True, None, 1, 0.06, 0),  # as containers have it where nothing is said
+        (True, 5, 1, 0.06, 5),
+    ],
+)
+def test_readers_where_a_gpu_would_wait(
+    cuda: bool, given: int | None, trainings: int, free_gib: float, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setattr(os, "cpu_count", lambda: 16)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=int(free_gib * 2**30)))
+    monkeypatch.setattr(flags, "SHARED", Path(__file__).parent)
+
+    def workers(**changes: bool) -> int:
+        chosen_flags = Flags(readers=given, precision="float32", **changes)  # type: ignore[arg-type]
+        return chosen(flags=chosen_flags, epochs=None, small=False, trainings=trainings)[2].workers
+
+    assert workers() == expected
+    assert workers(frozen=True) == (given or 0)

@@ -2,13 +2,15 @@
 
 import json
 from dataclasses import replace
+from functools import partial
+from multiprocessing import active_children
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from sklearn.metrics import accuracy_score
 
 pytest.importorskip("timm", reason="needs timm: pip install 'mrpnkit[av]'")
@@ -23,7 +25,7 @@ from mrpnkit import Branch, Sequences
 from mrpnkit.aggregators import LSTM, BiLSTM, Transformer
 from mrpnkit.data import Corpus, CorpusDataset
 from mrpnkit.errors import InputError, TrainingError
-from tests.aver.paper_corpora import FPS, RATE, SCHEDULE, SHAPE, SYSTEM, finished, tiny_job
+from tests.aver.paper_corpora import FPS, RATE, SCHEDULE, SHAPE, SYSTEM, finished, initial_weights, tiny_job
 
 
 @pytest.fixture(scope="module")
@@ -39,13 +41,7 @@ def corpus(done: tuple[PaperJob, dict[str, Any]]) -> Path:
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Weights:
     """Initial weights of both CNNs, as a pretraining leaves them."""
-    torch.manual_seed(4)
-    folder, files = tmp_path_factory.mktemp("weights"), {}
-    for name in ("video", "audio"):
-        network = build_extractor(name, SYSTEM, Options(), SHAPE).network
-        files[name] = str(folder / f"{name}.safetensors")
-        save_file({key: value.contiguous() for key, value in network.state_dict().items()}, files[name])
-    return Weights(**files)
+    return initial_weights(tmp_path_factory.mktemp("weights"))
 
 
 def test_what_a_run_holds(done: tuple[PaperJob, dict[str, Any]]) -> None:
@@ -59,6 +55,8 @@ def test_what_a_run_holds(done: tuple[PaperJob, dict[str, Any]]) -> None:
             expected = accuracy_score(saved["labels/emotion"], saved[f"scores/{head}/emotion"].argmax(1))
             assert result["metrics"][f"emotion/{head}/accuracy"] == pytest.approx(expected)
     assert job.done() == result
+    files = {"run.json", "test.json", "test.npz", "metrics.jsonl", "best.safetensors", "last.safetensors"}
+    assert {path.name for path in job.folder.iterdir()} == files  # and no state, which is needed no more
     assert open_job(job.folder) == (job, SHAPE)
 
 
@@ -230,6 +228,33 @@ def test_the_time_is_measured_on_a_few_steps(corpus: Path, tmp_path: Path) -> No
     assert list(kinds) == ["vm-lstm-VA-AO-T"]
     assert seconds == pytest.approx(kinds["vm-lstm-VA-AO-T"].run_seconds)
     assert [spoken(s) for s in (50, 600, 10_000, 1e6)] == ["50 s", "10 min", "2.8 h", "11.6 days"]
+
+
+def test_readers_change_no_result_and_end_with_the_training(corpus: Path, tmp_path: Path) -> None:
+    before = {process.pid for process in active_children()}
+    found = []
+    for readers in (0, 1):
+        job = tiny_job(corpus, tmp_path / str(readers), "vm", schedule=replace(SCHEDULE, epochs=2, workers=readers))
+        run_paper_job(job)
+        found.append(load_file(job.folder / "last.safetensors"))
+    assert all(torch.equal(value, found[1][name]) for name, value in found[0].items())
+    assert {process.pid for process in active_children()} <= before
+
+
+def test_batches_are_pinned_where_there_is_cuda(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    job, opened = tiny_job(corpus, tmp_path), Corpus.open(corpus)
+    pinned: list[bool] = []
+    real = jobs.loader
+
+    def noted(*given: Any, pin_memory: bool, **settings: Any) -> Any:
+        pinned.append(pin_memory)
+        return real(*given, **settings)
+
+    monkeypatch.setattr(jobs, "loader", noted)
+    for there_is_one in (False, True):
+        monkeypatch.setattr(torch.cuda, "is_available", partial(bool, there_is_one))
+        jobs.evaluation_batches(job, opened, np.arange(3))
+    assert pinned == [False, True]
 
 
 def test_other_corpora_and_runs_are_refused(tmp_path: Path) -> None:

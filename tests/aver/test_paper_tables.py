@@ -151,12 +151,12 @@ def test_a_table_from_end_to_end(corpus: Path, tmp_path: Path, monkeypatch: pyte
 
     assert make(estimate_only=True) is None
     assert not (tmp_path / "honest").exists()
-    assert "s a step, at most" in console.export_text()
-    monkeypatch.setattr(making, "total", lambda jobs, workers: (100.0 * len(jobs), {}))
+    assert "s a step, about" in console.export_text()
+    monkeypatch.setattr(making, "total", lambda jobs, **settings: (100.0 * len(jobs), {}))
     made = make(result=tmp_path / "result.json")
     assert made is not None
     assert made.folds == ("1,2",)
-    assert "At most 5 min in all, 1 at once" in console.export_text()
+    assert "About 5 min in all, 1 at once" in console.export_text()
     written = json.loads((tmp_path / "result.json").read_text())
     assert set(written["figures"]) == {"table2/N0", "table2/N1", "table2/N2 (MRPN)"}
     for label, values in made.accuracy.items():
@@ -197,7 +197,7 @@ def test_the_command_makes_a_table(corpus: Path, tmp_path: Path, monkeypatch: py
     assert seen["given"] == (3, corpus, tmp_path)
     assert seen["protocol"] == "paper"
     assert seen["options"] == Options(image="IA", overlap="WO", pairing=0.25)
-    assert seen["schedule"] == replace(Schedule(), frozen_epochs=3)
+    assert seen["schedule"] == replace(Schedule(), frozen_epochs=3, workers=seen["schedule"].workers)
     assert (seen["only_folds"], list(seen["seeds"])) == (2, [0])
 
 
@@ -206,7 +206,7 @@ def test_the_command_system_trains_and_goes_on(corpus: Path, tmp_path: Path, mon
     arguments = ["system", "--network", "vm", "--corpus", str(corpus), "--out", str(tmp_path), "--folds", "3"]
     first = CliRunner().invoke(app, arguments)
     assert first.exit_code == 0, first.output
-    assert "s a step; at most" in plain(first.output)
+    assert "s a step; about" in plain(first.output)
     assert "vm-lstm-VA-AO-T" in plain(first.output)
     second = CliRunner().invoke(app, arguments)
     assert "s a step" not in plain(second.output)

@@ -141,6 +141,17 @@ def test_layouts_are_told_apart(tmp_path: Path, official: Path) -> None:
         survey(tmp_path / "gone")
 
 
+@pytest.mark.parametrize("name", ["Actor_12/01-01-06-01-02-01-12.mp4", "VideoFlash/1001_DFA_ANG_XX.flv"])
+def test_a_folder_of_movies_is_told_the_way_of_movies(name: str, tmp_path: Path) -> None:
+    movie = tmp_path / name
+    movie.parent.mkdir()
+    movie.write_bytes(b"a movie")
+    with pytest.raises(CorpusError, match=rf"holds movies, such as {movie.name}; .*prepare-movies .*table 2 --corpus"):
+        read_ravdess(tmp_path)
+    wav(tmp_path / "Actor_12" / f"03-{SAD}.wav")
+    assert detect_layout(tmp_path) == "official"
+
+
 def test_recordings_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match=r"none\.wav does not exist"):
         read_wave(tmp_path / "none.wav")

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,10 @@ def told(job: Turn) -> dict[str, Any]:
     }
 
 
+def stopped(*arguments: Any, **settings: Any) -> None:
+    raise InterruptedError
+
+
 def gpus(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
     monkeypatch.setattr(torch.accelerator, "device_count", lambda: count)
     monkeypatch.setattr(torch.accelerator, "is_available", lambda: count > 0)
@@ -69,7 +74,7 @@ def test_the_tables_take_that_number_unless_they_are_given_one(
 
     monkeypatch.setattr(table, "run_jobs", noted)
     monkeypatch.setattr(making, "run_jobs", noted)
-    monkeypatch.setattr(making, "_say_estimate", lambda jobs, workers, console: seen.append(workers))
+    monkeypatch.setattr(making, "_say_estimate", lambda jobs, workers, *rest, **settings: seen.append(workers))
     with pytest.raises(InterruptedError):
         run_table(Path("c"), tmp_path, Recipe(), Console(quiet=True), title="t", folds=3, workers=given)
     corpus = noise(tmp_path / "corpus", dataset="ravdess")
@@ -117,14 +122,24 @@ def test_what_uses_a_gpu_before_the_trainings_is_a_process_that_ends(
         apart(divmod, 1, 0)
 
 
-@pytest.mark.parametrize("frozen", [False, True])
+@pytest.mark.parametrize(
+    ("frozen", "estimate_only", "expected"),
+    [
+        (False, True, ["total"]),
+        (False, False, ["total"]),
+        (True, True, ["keeping_seconds"]),  # the trainings cannot be measured before the features are there
+        (True, False, ["keeping_seconds", "_keep", "total"]),
+    ],
+)
 def test_a_table_measures_and_keeps_features_apart(
-    frozen: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    frozen: bool, estimate_only: bool, expected: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     called: list[str] = []
+    threads: list[int] = []
 
     def noted(function: Callable[..., Any], *arguments: Any, **settings: Any) -> Any:
         called.append(function.__name__)
+        threads.extend([settings["threads"]] if "threads" in settings else [])
         return {"keeping_seconds": 1.0, "total": (1.0, {})}.get(function.__name__)
 
     monkeypatch.setattr(making, "apart", noted)
@@ -133,6 +148,14 @@ def test_a_table_measures_and_keeps_features_apart(
     weights = tmp_path / "weights"
     weights.write_bytes(b"some")
     system = replace(SYSTEM, frozen=frozen, weights=Weights(str(weights), str(weights)))
-    make_table(2, noise(tmp_path / "corpus", dataset="ravdess"), tmp_path, Console(quiet=True), system=system,
-               schedule=SCHEDULE, folds=3, only_folds=1, estimate_only=True)  # fmt: skip
-    assert called == [*(("keeping_seconds", "_keep") if frozen else ()), "total"]
+    monkeypatch.setattr(making, "run_jobs", stopped)
+    monkeypatch.setattr(os, "cpu_count", lambda: 12)
+    console, corpus = Console(record=True, width=200), noise(tmp_path / "corpus", dataset="ravdess")
+    with nullcontext() if estimate_only else pytest.raises(InterruptedError):
+        make_table(2, corpus, tmp_path, console, system=system, schedule=SCHEDULE, folds=3, only_folds=1, workers=4,
+                   estimate_only=estimate_only)  # fmt: skip
+    assert called == expected
+    assert threads == ([3] if "total" in expected else [])  # as each of the four trainings has
+    said = console.export_text()
+    assert ("features, once: about 1 s." in said) is frozen
+    assert ("told once they are there" in said) is (expected == ["keeping_seconds"])

@@ -3,6 +3,7 @@
 Nothing heavy is imported before a command is called.
 """
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
@@ -116,13 +117,14 @@ def table(
         _compare(console, data, out or Path("runs/aver"), folds, only_folds, seeds, workers, epochs, result)
         return
     from examples.aver.paper.making import make_table
+    from examples.aver.table import default_workers
     from mrpnkit.errors import InputError
 
     if data is not None:
         raise InputError(
             f"table {number} reads a corpus of face crops and sound: run prepare-movies, then give --corpus."
         )
-    parts = chosen(flags=flags, epochs=epochs, small=small)
+    parts = chosen(flags=flags, epochs=epochs, small=small, trainings=workers or default_workers())
     out = out or default_out(small=small)
     folder = corpus_folder(corpus, out, console, small=small)
     make_table(
@@ -183,9 +185,8 @@ def system(
     """
     from accelerate import PartialState
 
-    from examples.aver.paper.estimate import measure, spoken
     from examples.aver.paper.job import PaperJob, on_cpu, run_paper_job
-    from examples.aver.paper.making import folds_of, print_heads
+    from examples.aver.paper.making import folds_of, print_heads, say_time
     from examples.aver.paper.tables import data_set_of
     from mrpnkit.data import Corpus
     from mrpnkit.errors import InputError
@@ -193,7 +194,8 @@ def system(
 
     console = Console(highlight=False, quiet=not is_first_process())
     out = out or default_out(small=small)
-    parts = chosen(flags=flags, epochs=epochs, small=small)
+    beside = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # processes of a launcher on this machine
+    parts = chosen(flags=flags, epochs=epochs, small=small, trainings=beside)
     with PartialState(cpu=on_cpu()).main_process_first():
         folder = corpus_folder(corpus, out, console, small=small)
     opened = Corpus.open(folder)
@@ -201,11 +203,7 @@ def system(
     if fold > count:
         raise InputError(f"There are {count} folds; {fold} is none of them.")
     job = PaperJob(folder, out, network, fold - 1, count, seed, protocol, *parts)
-    if job.done() is None:
-        measured = measure(job)
-        console.print(
-            f"{measured.step_seconds:.2f} s a step; at most {spoken(measured.run_seconds)} in all.", soft_wrap=True
-        )
+    say_time(job, console, estimate_only=estimate)
     if estimate:
         return
     result = run_paper_job(job, progress_bar=console.is_terminal)

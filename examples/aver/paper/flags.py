@@ -1,9 +1,12 @@
 """What the commands ``table`` and ``system`` take on the command line about the paper's system, written once."""
 
 import inspect
+import os
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import wraps
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
@@ -13,6 +16,10 @@ from mrpnkit.errors import InputError
 from mrpnkit.extractors import suited_precision
 
 PANEL = "The paper's system on pixels and sound"
+MOST_READERS = 12
+READER_BYTES = 512 * 2**20
+"""Two batches of sixteen whole clips of 224×224 frames, which a reader is ahead."""
+SHARED = Path("/dev/shm")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,8 +84,10 @@ class Flags:
                      rich_help_panel=PANEL),
     ] = 0  # fmt: skip
     readers: Annotated[
-        int, typer.Option("--readers", min=0, help="Processes that read clips ahead.", rich_help_panel=PANEL)
-    ] = 0
+        int | None,
+        typer.Option("--readers", min=0, help="Processes that read clips ahead; default: 0, on CUDA a training's share "
+                     "of the cores, up to 12.", rich_help_panel=PANEL),
+    ] = None  # fmt: skip
 
 
 def changed(flags: Flags) -> list[str]:
@@ -132,8 +141,23 @@ def with_flags(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-def chosen(*, flags: Flags, epochs: int | None, small: bool) -> tuple[Options, System, Schedule]:
-    """What the command line says, as the three parts of a job."""
+def default_readers(trainings: int, *, frozen: bool = False) -> int:
+    """Processes that read ahead for each of so many trainings at once, where nothing is said.
+
+    A GPU computes a batch in less than a second whose frames take a core ten to augment. So there a training has its
+    share of the cores, up to twelve, as far as there is shared memory for what they have read. On a CPU computing takes
+    much longer than reading and needs the cores, and features of frozen CNNs are read in no time.
+    """
+    import torch
+
+    if frozen or not torch.cuda.is_available():
+        return 0
+    room = shutil.disk_usage(SHARED).free / READER_BYTES / trainings if SHARED.is_dir() else MOST_READERS
+    return min(MOST_READERS, max(1, (os.cpu_count() or 1) // trainings), int(room))
+
+
+def chosen(*, flags: Flags, epochs: int | None, small: bool, trainings: int = 1) -> tuple[Options, System, Schedule]:
+    """What the command line says, as the three parts of a job; ``trainings`` are at once on this machine."""
     start = Options(pairing=flags.pairing, image="none" if flags.frozen else "VA")
     system = System(
         cnn="test_resnet" if small else flags.cnn,
@@ -153,6 +177,6 @@ def chosen(*, flags: Flags, epochs: int | None, small: bool) -> tuple[Options, S
         batch_size=flags.batch_size,
         frozen_epochs=flags.frozen_epochs,
         epochs_per_stage=flags.epochs_per_stage,
-        workers=flags.readers,
+        workers=default_readers(trainings, frozen=flags.frozen) if flags.readers is None else flags.readers,
     )
     return Options.parse(flags.options, start), system, schedule

@@ -32,6 +32,7 @@ from mrpnkit.data import Corpus, CorpusDataset, Fold, Loader, loader
 from mrpnkit.errors import TrainingError
 from mrpnkit.report import write_json
 from mrpnkit.train import Trainer, evaluate
+from mrpnkit.train.state import STATE
 
 KIND = "pixels + sound"
 NOT_OF_THE_JOB = ("kind", "shape", "where", "preparation", DATA)
@@ -152,7 +153,7 @@ def on_cpu() -> bool:
 def run_paper_job(job: PaperJob, *, progress_bar: bool = False) -> dict[str, Any]:
     """Trains, selects by the protocol, tests the selected weights, and writes the run's folder.
 
-    A run that was killed goes on where it was; one that is finished is only read.
+    A run that was killed goes on where it was; one that is finished is only read, and its state is removed.
 
     Raises:
         TrainingError: the folder holds a run that was made with other settings or on other data.
@@ -188,7 +189,9 @@ def run_paper_job(job: PaperJob, *, progress_bar: bool = False) -> dict[str, Any
         "fold": fold.name,
         "seed": job.seed,
     }
-    return conclude(job.folder, identity, fold, trainer, evaluation, list(shape.classes), "best", start)
+    result = conclude(job.folder, identity, fold, trainer, evaluation, list(shape.classes), "best", start)
+    (job.folder / STATE).unlink(missing_ok=True)  # hundreds of MB; what is finished is only read
+    return result
 
 
 def make_paper_trainer(
@@ -219,6 +222,7 @@ def make_paper_trainer(
         schedule.batch_size,
         shuffle_seed=job.seed,
         workers=schedule.workers,
+        pin_memory=torch.cuda.is_available(),
     )
     optimizer = torch.optim.AdamW(model.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
     plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=schedule.factor, patience=schedule.patience)
@@ -268,7 +272,8 @@ def evaluation_batches(job: PaperJob, corpus: Corpus, rows: NDArray[Any]) -> Loa
     draws = evaluation_draws(job.system, corpus, job.modalities, kept=job.system.frozen)
     dataset = CorpusDataset(corpus, rows, modalities=job.modalities, augmentation=draws)
     processes = PartialState(cpu=on_cpu()).num_processes  # each takes an equal share of a batch
-    return loader(dataset, -(-EVALUATION_BATCH // processes) * processes, workers=job.schedule.workers)
+    size = -(-EVALUATION_BATCH // processes) * processes
+    return loader(dataset, size, workers=job.schedule.workers, pin_memory=torch.cuda.is_available())
 
 
 def open_job(run: Path) -> tuple[PaperJob, Shape]:

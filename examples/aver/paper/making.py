@@ -11,15 +11,21 @@ from rich.table import Table
 
 from examples.aver.demo import number_of_folds
 from examples.aver.paper.cache import place_of
-from examples.aver.paper.estimate import apart, keeping_seconds, spoken, total
+from examples.aver.paper.estimate import apart, keeping_seconds, measure, spoken, total
 from examples.aver.paper.job import PaperJob, run_paper_job
+from examples.aver.paper.memory import trainings_at_once
 from examples.aver.paper.options import PROTOCOLS, Options, Protocol, Schedule, System
 from examples.aver.paper.system import Shape
 from examples.aver.paper.tables import FOLDS, Made, data_set_of, jobs_of, table_spec
 from examples.aver.recipe import TARGET
-from examples.aver.table import default_workers, run_jobs
+from examples.aver.table import run_jobs
 from mrpnkit.data import Corpus
 from mrpnkit.report import print_figures, write_json, write_result
+
+ON_FEATURES = (
+    "How long training takes is measured on the features, so it is told once they are there; with them an epoch takes "
+    "seconds."
+)
 
 
 def folds_of(corpus: Corpus, data: str) -> int:
@@ -61,9 +67,9 @@ def make_table(
         folds: how many; by default the paper's number.
         only_folds: only the first so many of them.
         seeds: each fold is the mean over these.
-        workers: trainings at once; by default one on each GPU, or on each core of a CPU.
+        workers: trainings at once; by default one on each GPU, or on each core of a CPU that there is memory for.
         result: also write a result file.
-        estimate_only: stop after the estimate; None is returned.
+        estimate_only: stop after the estimate, before anything is computed; None is returned.
     """
     opened = Corpus.open(corpus)
     shape = Shape.of(opened)
@@ -76,11 +82,12 @@ def make_table(
         system=system, schedule=schedule,
     )  # fmt: skip
     jobs = list(dict.fromkeys(job for _, job in planned))  # rows may share a run
-    parallel = workers or default_workers()
-    _say_estimate([job for job in jobs if job.done() is None], parallel, console)
+    parallel = workers or trainings_at_once(opened, options, system, schedule)
+    threads = max(1, (os.cpu_count() or 1) // parallel)
+    waiting = [job for job in jobs if job.done() is None]
+    _say_estimate(waiting, parallel, threads, console, estimate_only=estimate_only)
     if estimate_only:
         return None
-    threads = max(1, (os.cpu_count() or 1) // parallel)
     done = dict(zip(jobs, run_jobs(jobs, console, workers=parallel, threads=threads, run=run_paper_job), strict=True))
     made = Made.of(spec, protocol, [(row, done[job]) for row, job in planned], frozen=system.frozen)
     _print(made, console)
@@ -115,26 +122,56 @@ def make_table(
     return made
 
 
-def _say_estimate(jobs: Sequence[PaperJob], workers: int, console: Console) -> None:
+def say_features(jobs: Sequence[PaperJob], console: Console) -> list[PaperJob]:
+    """Tells how long computing the features of frozen CNNs will take that are not there yet; a job for each of them."""
+    kept = {
+        place_of(job.out, job.system, job.options, job.modalities, job.corpus).folder: job
+        for job in jobs
+        if job.system.frozen
+    }
+    missing = [job for folder, job in kept.items() if not (folder / "corpus.json").is_file()]
+    if missing:
+        seconds = sum(apart(keeping_seconds, job) for job in missing)
+        console.print(f"Computing the frozen CNNs' features, once: about {spoken(seconds)}.", soft_wrap=True)
+    return missing
+
+
+def say_time(job: PaperJob, console: Console, *, estimate_only: bool) -> None:
+    """Tells how long a single training takes, unless it is done; what it must compute before that is told, too."""
+    if job.done() is not None:
+        return
+    if say_features([job], console) and estimate_only:
+        console.print(ON_FEATURES, soft_wrap=True)
+        return
+    measured = measure(job)
+    console.print(
+        f"{measured.step_seconds:.2f} s a step; about {spoken(measured.run_seconds)} in all, less if it stops early.",
+        soft_wrap=True,
+    )
+
+
+def _say_estimate(
+    jobs: Sequence[PaperJob], workers: int, threads: int, console: Console, *, estimate_only: bool
+) -> None:
     if not jobs:
         console.print("Everything is trained already.")
         return
-    if jobs[0].system.frozen:
-        kept = {place_of(job.out, job.system, job.options, job.modalities, job.corpus).folder: job for job in jobs}
-        missing = {folder: job for folder, job in kept.items() if not (folder / "corpus.json").is_file()}
-        if missing:
-            seconds = sum(apart(keeping_seconds, job) for job in missing.values())
-            console.print(f"Computing the frozen CNNs' features, once: about {spoken(seconds)}.", soft_wrap=True)
-            for job in missing.values():
-                apart(_keep, job)
+    missing = say_features(jobs, console)
+    if missing and estimate_only:
+        console.print(f"{len(jobs)} trainings to do. {ON_FEATURES}", soft_wrap=True)
+        return
+    for job in missing:
+        apart(_keep, job)
     console.print(f"{len(jobs)} trainings to do; measuring a few steps …", soft_wrap=True)
-    seconds, measured = apart(total, jobs, workers=workers)
+    seconds, measured = apart(total, jobs, workers=workers, threads=threads)
     for kind, estimate in measured.items():
         console.print(
-            f"  {kind}: {estimate.step_seconds:.2f} s a step, at most {spoken(estimate.run_seconds)} a training",
+            f"  {kind}: {estimate.step_seconds:.2f} s a step, about {spoken(estimate.run_seconds)} a training",
             soft_wrap=True,
         )
-    console.print(f"At most {spoken(seconds)} in all, {workers} at once (early stopping shortens it).", soft_wrap=True)
+    console.print(
+        f"About {spoken(seconds)} in all, {workers} at once; less where trainings stop early.", soft_wrap=True
+    )
 
 
 def _keep(job: PaperJob) -> None:
