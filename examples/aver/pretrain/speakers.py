@@ -212,10 +212,8 @@ def train_speakers(
     found = look_through([utterance.path for utterance in utterances], data, out / INDEX)
     utterances, known, copies, unreadable = usable(utterances, found, data)
     if unreadable:
-        more = ", …" if len(unreadable) > 3 else ""
-        print(
-            f"{len(unreadable)} of {len(found)} recordings cannot be read and are left out: {', '.join(unreadable[:3])}{more}"
-        )
+        named = ", ".join(unreadable[:3]) + (", …" if len(unreadable) > 3 else "")
+        print(f"{len(unreadable)} of {len(found)} recordings cannot be read and are left out: {named}")
     speakers = sorted({utterance.speaker for utterance in utterances})
     places = {speaker: place for place, speaker in enumerate(speakers)}
     labels = torch.tensor([places[utterance.speaker] for utterance in utterances])

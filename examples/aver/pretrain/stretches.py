@@ -63,7 +63,8 @@ def _by_libsndfile(path: Path, first: int, last: int) -> NDArray[np.float32]:
             block = max(0, first // ours - margin)
             begin, end = block * theirs, (-(-last // ours) + margin) * theirs
             sought = file.subtype.startswith(SOUGHT)
-            file.seek(begin if sought else 0)
+            if sought:
+                file.seek(begin)
             wave = file.read(end - begin if sought else end, dtype="float32", always_2d=True)
     except (soundfile.SoundFileError, RuntimeError) as error:
         raise CorpusError(f"The audio file {path} cannot be decoded: {error} Fetch it again, or remove it.") from error
