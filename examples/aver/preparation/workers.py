@@ -38,7 +38,7 @@ def in_processes(
     waiting = list(reversed(items))
     suspects: list[Item] = []
     while waiting:
-        pool = _pool(workers)
+        pool = processes(workers)
         under_way: dict[Future[Result], Item] = {}
         try:
             while waiting or under_way:
@@ -58,14 +58,15 @@ def in_processes(
 
 
 def _alone(function: Callable[[Item], Result], item: Item) -> Result | None:
-    with _pool(1) as pool:
+    with processes(1) as pool:
         try:
             return pool.submit(function, item).result()
         except BrokenProcessPool:
             return None
 
 
-def _pool(workers: int) -> ProcessPoolExecutor:
+def processes(workers: int) -> ProcessPoolExecutor:
+    """A pool whose processes have one thread each, leave Ctrl-C to their parent, and end when it does."""
     return ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_begin, initargs=(os.getpid(),))
 
 

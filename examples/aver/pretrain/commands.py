@@ -15,7 +15,7 @@ Data = Annotated[Path, typer.Option("--data", help="The data set.")]
 Seed = Annotated[int, typer.Option("--seed", help="Of weights, order and augmentation.")]
 Result = Annotated[Path | None, typer.Option("--result", help="Also write a result file (JSON).")]
 Small = Annotated[bool, typer.Option("--small", help="Few samples and epochs: does everything work?")]
-Device = Annotated[str, typer.Option("--device", help="cpu, cuda, …")]
+Device = Annotated[str, typer.Option("--device", help="cpu, cuda, …; auto: a GPU where there is one.")]
 Precision = Annotated[
     Literal["auto", "bfloat16", "float32"],
     typer.Option("--precision", help="Of the computation; auto: bfloat16 where the device computes in it."),
@@ -49,7 +49,7 @@ def fer2013(
     ] = None,
     mixing: Annotated[float, typer.Option("--mixing", min=0, help="The alpha of mixup; 0: none.")] = 0.0,
     seed: Seed = 0,
-    device: Device = "cpu",
+    device: Device = "auto",
     precision: Precision = "auto",
     small: Small = False,
     result: Result = None,
@@ -66,7 +66,7 @@ def fer2013(
     from examples.aver.pretrain.outcomes import conclude_faces
     from examples.aver.pretrain.warp import Warp, mild
 
-    recipe = FaceRecipe()
+    device, recipe = _runs_on(device), FaceRecipe()
     recipe = replace(
         recipe,
         cycles=_cycles(sizes) if sizes else recipe.cycles,
@@ -97,7 +97,7 @@ def speakers(
     scale: Annotated[Literal["linear", "log", "mel"] | None, typer.Option("--scale", help="Of the segments.")] = None,
     epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Default: the recipe's.")] = None,
     seed: Seed = 0,
-    device: Device = "cpu",
+    device: Device = "auto",
     precision: Precision = "auto",
     small: Small = False,
     result: Result = None,
@@ -113,7 +113,7 @@ def speakers(
     from examples.aver.pretrain.outcomes import conclude_speakers
     from examples.aver.pretrain.speakers import SpeakerRecipe, train_speakers
 
-    recipe = SpeakerRecipe()
+    device, recipe = _runs_on(device), SpeakerRecipe()
     recipe = replace(
         recipe,
         hop=hop or recipe.hop,
@@ -128,6 +128,14 @@ def speakers(
         ),
     )
     conclude_speakers(train_speakers(data, out, recipe, device=device, most=400 if small else None), out, result)
+
+
+def _runs_on(device: str) -> str:
+    import torch
+
+    if device != "auto":
+        return device
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _computed_in(precision: Literal["auto", "bfloat16", "float32"], device: str) -> Literal["bfloat16", "float32"]:

@@ -8,20 +8,18 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Float
-from rich.progress import track
 from torch import Tensor, nn
 
+from examples.aver.pretrain.index import INDEX, look_through, usable
+from examples.aver.pretrain.recordings import Recordings, Stretch
 from examples.aver.pretrain.training import Batch, Recipe, Scores, fit, probabilities
-from examples.aver.pretrain.utterances import (
-    Parts,
-    Utterance,
-    fingerprint,
-    read_utterance,
-    read_utterances,
-    some_of,
-    split_utterances,
-)
+from examples.aver.pretrain.utterances import Parts, Utterance, read_utterances, some_of, split_utterances
 from mrpnkit.extractors.spectrogram import Scale, SpectrogramSegments
+
+VALIDATED = 16
+"""Segments of a recording that are looked at to select the epoch, spread evenly; the test looks at all of them."""
+TOGETHER = 256
+"""Segments, of one recording or several, that are made ready at once to be recognised."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +32,8 @@ class SpeakerRecipe:
             paper's are 64, 256, and not said; these make segments of 64×50, twenty times smaller than its 256×250.
         epochs: how often every recording is read.
         masked: longest part of the bands, and of the frames, that is hidden in a training segment, as a fraction.
-        memory_gib: spectrograms are kept in memory up to this size; recordings beyond it are read anew every time.
+        memory_gib: spectrograms are kept in memory up to this size; of a recording beyond it the drawn segment is read,
+            every time.
         training: the loop's settings.
     """
 
@@ -48,36 +47,19 @@ class SpeakerRecipe:
     training: Recipe = field(default_factory=lambda: Recipe(batch_size=64, smoothing=0.05, averaging=0.97))
 
 
-class Recordings:
-    """Spectrograms of recordings, long enough for a segment each; kept in memory as far as they fit.
+class Runs(NamedTuple):
+    """Where a run begins and ends in each segment of a batch, (B,) each: in bands or frames, with fractions."""
 
-    Recordings that repeat an earlier one, sample for sample, are left out.
-    """
+    starts: Tensor
+    stops: Tensor
 
-    def __init__(self, utterances: Sequence[Utterance], cut: SpectrogramSegments, memory_gib: float) -> None:
-        self.cut = cut
-        self.utterances: list[Utterance] = []
-        self._kept: dict[int, Tensor] = {}
-        seen: set[bytes] = set()
-        room = int(memory_gib * 2**30)
-        for utterance in track(utterances, "reading the recordings", transient=True):
-            wave = read_utterance(utterance)
-            key = fingerprint(wave)
-            if key in seen:
-                continue
-            seen.add(key)
-            made = spectrogram_of(torch.from_numpy(wave), cut)
-            if made.nbytes <= room:
-                room -= made.nbytes
-                self._kept[len(self.utterances)] = made
-            self.utterances.append(utterance)
 
-    def spectrogram(self, row: int) -> Float[Tensor, "bands frames"]:
-        """All frames of the segments of a recording; its tail is filled up with silence, as the extractor does it."""
-        kept = self._kept.get(row)
-        return (
-            spectrogram_of(torch.from_numpy(read_utterance(self.utterances[row])), self.cut) if kept is None else kept
-        )
+class _Step(NamedTuple):
+    """What is drawn for a batch: its rows (B,), a stretch of each, and what is hidden of it."""
+
+    rows: Tensor
+    stretches: list[Stretch]
+    runs: list[Runs]
 
 
 class SpeakerTask:
@@ -93,35 +75,61 @@ class SpeakerTask:
         return len(self.parts.train) // self.recipe.training.batch_size
 
     def batches(self, epoch: int, generator: torch.Generator) -> Iterator[Batch]:
-        """See :class:`examples.aver.pretrain.training.Task`."""
+        """See :class:`examples.aver.pretrain.training.Task`. All is drawn before the first batch, and read ahead."""
+        drawn = list(self._drawn(epoch, generator))
+        read = self.recordings.read(step.stretches for step in drawn)
+        for step, segments in zip(drawn, read, strict=True):
+            pictures = hidden(torch.stack(segments), step.runs)
+            yield Batch(pictures.unsqueeze(1), self.labels[step.rows])
+
+    def _drawn(self, epoch: int, generator: torch.Generator) -> Iterator[_Step]:
         size, width = self.recipe.training.batch_size, self.recordings.cut.width
         rows = torch.tensor(self.parts.train)[torch.randperm(len(self.parts.train), generator=generator)]
         for step in range(self.steps(epoch)):
-            chosen = rows[step * size : (step + 1) * size]
-            segments = []
+            chosen, stretches = rows[step * size : (step + 1) * size], []
             for row in chosen.tolist():
-                whole = self.recordings.spectrogram(row)
-                start = int(torch.randint(whole.shape[1] - width + 1, (), generator=generator))
-                segments.append(whole[:, start : start + width])
-            pictures = hidden(torch.stack(segments), self.recipe.masked, generator)
-            yield Batch(pictures.unsqueeze(1), self.labels[chosen])
+                frames = self.recordings.whole(row).stop
+                start = int(torch.randint(frames - width + 1, (), generator=generator))
+                stretches.append(Stretch(row, start, start + width))
+            yield _Step(chosen, stretches, drawn_runs(size, self.recordings.cut.shape, self.recipe.masked, generator))
 
     def validate(self, network: nn.Module, epoch: int) -> Scores:
         """See :class:`examples.aver.pretrain.training.Task`."""
-        return self.scores(network, self.parts.validation)
+        return self.scores(network, self.parts.validation, most=VALIDATED)
 
-    def scores(self, network: nn.Module, rows: Sequence[int]) -> Scores:
-        """Of recordings: the mean of the probabilities of their segments, every 0.2 s."""
-        found = [self._mean(network, row) for row in rows]
+    def scores(self, network: nn.Module, rows: Sequence[int], *, most: int | None = None) -> Scores:
+        """Of recordings: the mean of the probabilities of their segments, every 0.2 s; of no more than ``most``."""
+        network.eval()
+        device = next(network.parameters()).device
+        read = self.recordings.read([self.recordings.whole(row) for row in group] for group in self._groups(rows, most))
+        found: list[Tensor] = []
+        for wholes in read:
+            segments = [self._segments(whole, most) for whole in wholes]
+            parts = [
+                probabilities(network, part.unsqueeze(1).to(device), self.recipe.training.precision).cpu()
+                for part in torch.cat(segments).split(64)
+            ]
+            found += [each.mean(0) for each in torch.cat(parts).split([len(each) for each in segments])]
         return Scores(torch.stack(found), self.labels[torch.tensor(rows)])
 
-    def _mean(self, network: nn.Module, row: int) -> Tensor:
-        network.eval()
-        cut, whole = self.recordings.cut, self.recordings.spectrogram(row)
-        segments = whole.unfold(1, cut.width, cut.step).movedim(1, 0).unsqueeze(1)
-        device = next(network.parameters()).device
-        parts = [probabilities(network, part.to(device), self.recipe.training.precision) for part in segments.split(64)]
-        return torch.cat(parts).mean(0).cpu()
+    def _groups(self, rows: Sequence[int], most: int | None) -> Iterator[list[int]]:
+        """Rows that have about :data:`TOGETHER` segments among them."""
+        group: list[int] = []
+        segments = 0
+        for row in rows:
+            count = self.recordings.segments(row)
+            group.append(row)
+            segments += count if most is None else min(count, most)
+            if segments >= TOGETHER:
+                yield group
+                group, segments = [], 0
+        if group:
+            yield group
+
+    def _segments(self, whole: Tensor, most: int | None) -> Float[Tensor, "segments bands width"]:
+        cut = self.recordings.cut
+        segments = whole.unfold(1, cut.width, cut.step).movedim(1, 0)
+        return segments if most is None or len(segments) <= most else segments[spread(len(segments), most)]
 
 
 class SpeakerOutcome(NamedTuple):
@@ -135,28 +143,36 @@ class SpeakerOutcome(NamedTuple):
     sources: list[str]
 
 
-def hidden(
-    segments: Float[Tensor, "batch bands width"], share: float, generator: torch.Generator
-) -> Float[Tensor, "batch bands width"]:
-    """Segments in which a random run of bands, and one of frames, is replaced by the segment's mean.
+def drawn_runs(batch: int, shape: Sequence[int], share: float, generator: torch.Generator) -> list[Runs]:
+    """A random run of bands, and one of frames, for each segment of a shape; each up to a share of its axis.
 
     Park et al. (2019), SpecAugment, arXiv:1904.08779.
     """
-    batch, bands, width = segments.shape
-    masked = torch.zeros(batch, bands, width, dtype=torch.bool)
-    for axis, size in ((1, bands), (2, width)):
+    runs = []
+    for size in shape:
         lengths = share * size * torch.rand(batch, generator=generator)
         starts = torch.rand(batch, generator=generator) * (size - lengths)
-        place = torch.arange(size)
-        inside = (place >= starts.unsqueeze(1)) & (place < (starts + lengths).unsqueeze(1))
+        runs.append(Runs(starts, starts + lengths))
+    return runs
+
+
+def hidden(segments: Float[Tensor, "batch bands width"], runs: Sequence[Runs]) -> Float[Tensor, "batch bands width"]:
+    """Segments in which a run of bands, and one of frames, is replaced by the segment's mean."""
+    masked = torch.zeros(segments.shape, dtype=torch.bool)
+    for axis, run in enumerate(runs, start=1):
+        place = torch.arange(segments.shape[axis])
+        inside = (place >= run.starts.unsqueeze(1)) & (place < run.stops.unsqueeze(1))
         masked |= inside.unsqueeze(3 - axis)
     return torch.where(masked, segments.mean(dim=(1, 2), keepdim=True), segments)
 
 
-def spectrogram_of(wave: Tensor, cut: SpectrogramSegments) -> Float[Tensor, "bands frames"]:
-    """The frames of all segments of a wave, of which :class:`SpectrogramSegments` makes views."""
-    samples = cut.levelled(wave)
-    return cut.spectrogram(samples, 0, (cut.count(len(samples)) - 1) * cut.step + cut.width)
+def spread(count: int, most: int) -> list[int]:
+    """So many of ``count`` places, evenly, with the first and the last; 2 ≤ most ≤ count.
+
+    >>> spread(9, 3), spread(5, 5)
+    ([0, 4, 8], [0, 1, 2, 3, 4])
+    """
+    return [place * (count - 1) // (most - 1) for place in range(most)]
 
 
 def segments_for(recipe: SpeakerRecipe) -> SpectrogramSegments:
@@ -180,39 +196,50 @@ def train_speakers(
 
     Args:
         data: see :func:`examples.aver.pretrain.utterances.read_utterances`.
-        out: folder of state, weights and metrics.
+        out: folder of state, weights and metrics, and of what is known of each recording, so that another start reads
+            only what it needs.
         recipe: settings.
         device: where the network runs.
         most: read no more recordings than this, of some speakers; to see whether everything works.
+
+    Raises:
+        CorpusError: no such folder, or too many recordings in it that cannot be read; a few are left out, and named.
+        RunError, TrainingError: ``out`` holds something else.
     """
     utterances = read_utterances(data)
     if most is not None:
         utterances = some_of(utterances, most)
-    recordings = Recordings(utterances, segments_for(recipe), recipe.memory_gib)
-    copies = len(utterances) - len(recordings.utterances)
-    utterances = recordings.utterances
+    found = look_through([utterance.path for utterance in utterances], data, out / INDEX)
+    utterances, known, copies, unreadable = usable(utterances, found, data)
+    if unreadable:
+        named = ", ".join(unreadable[:3]) + (", …" if len(unreadable) > 3 else "")
+        print(f"{len(unreadable)} of {len(found)} recordings cannot be read and are left out: {named}")
     speakers = sorted({utterance.speaker for utterance in utterances})
-    labels = torch.tensor([speakers.index(utterance.speaker) for utterance in utterances])
+    places = {speaker: place for place, speaker in enumerate(speakers)}
+    labels = torch.tensor([places[utterance.speaker] for utterance in utterances])
     parts = split_utterances(utterances, seed=recipe.training.seed)
-    task = SpeakerTask(recordings, labels, parts, recipe)
-    network = speaker_network(recipe, len(speakers)).to(device)
+    network, cut = speaker_network(recipe, len(speakers)).to(device), segments_for(recipe)
     about: dict[str, Any] = {
         "source": data.name,
         "speakers": len(speakers),
         "utterances": {part: len(rows) for part, rows in parts._asdict().items()},
         "copies_left_out": copies,
-        "segment": [recipe.bands, recordings.cut.width],
+        **({"unreadable_left_out": {"count": len(unreadable), "files": unreadable}} if unreadable else {}),
+        "segment": [recipe.bands, cut.width],
         **{key: value for key, value in asdict(recipe).items() if key not in ("training", "memory_gib", "epochs")},
     }
-    history = fit(network, task, recipe.training, out, about=about)
+    paths, kept = [utterance.path for utterance in utterances], [*parts.validation, *parts.train]
+    with Recordings(paths, known, cut, memory_gib=recipe.memory_gib, kept=kept) as recordings:
+        task = SpeakerTask(recordings, labels, parts, recipe)
+        history = fit(network, task, recipe.training, out, about=about)
+        test = task.scores(network, parts.test)
     sources = [_source(data, utterances[row]) for row in parts.test]
-    return SpeakerOutcome(
-        network, {**about, "epochs": recipe.epochs}, recipe.training, history, task.scores(network, parts.test), sources
-    )
+    told = {**about, "epochs": recipe.epochs, "validated_segments_at_most": VALIDATED}
+    return SpeakerOutcome(network, told, recipe.training, history, test, sources)
 
 
 def _source(data: Path, utterance: Utterance) -> str:
-    inside = utterance.path.relative_to(data).parts
+    inside = utterance.path.relative_to(data).parts if utterance.path.is_relative_to(data) else ()
     return inside[0] if len(inside) > 1 and not inside[0].startswith("id") else data.name
 
 

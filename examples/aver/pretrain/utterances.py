@@ -11,8 +11,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from examples.aver.clips import read_wave
+from examples.aver.clips import SPEECH_RATE, read_wave
 from examples.aver.files import files_in
+from examples.aver.movies.sound import Sound, read_sound
 from mrpnkit.errors import CorpusError, SplitError
 
 DECODED_BY_LIBSNDFILE = (".wav", ".flac", ".ogg", ".opus")
@@ -57,20 +58,18 @@ def read_utterances(folder: Path) -> list[Utterance]:
     return found
 
 
-def read_utterance(utterance: Utterance) -> NDArray[np.float32]:
-    """The samples (n,) at 16 kHz; Opus, FLAC and WAVE by libsndfile, AAC by FFmpeg.
+def read_recording(path: Path) -> Sound:
+    """All samples (n,) at 16 kHz, n ≥ 1; Opus, FLAC and WAVE by libsndfile, AAC by FFmpeg, which tells what was odd.
 
     Raises:
         CorpusError: a file that cannot be decoded or has no sound.
     """
-    if utterance.path.suffix.lower() in DECODED_BY_LIBSNDFILE:
-        return read_wave(utterance.path)
-    from examples.aver.movies.sound import read_sound
-
-    samples = read_sound(utterance.path).samples
-    if not len(samples):
-        raise CorpusError(f"The recording {utterance.path} has no sound. Fetch it again, or remove it.")
-    return samples
+    if path.suffix.lower() in DECODED_BY_LIBSNDFILE:
+        return Sound(read_wave(path), SPEECH_RATE, ())
+    sound = read_sound(path)
+    if not len(sound.samples):
+        raise CorpusError(f"The recording {path} has no sound. Fetch it again, or remove it.")
+    return sound
 
 
 def split_utterances(
