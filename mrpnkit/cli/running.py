@@ -53,7 +53,7 @@ def train(config: ConfigFile, changes: Changes = None, out: Out = None, cpu: Cpu
     `torchrun --nproc_per_node 2 -m mrpnkit train run.toml`
     """
     from mrpnkit.cli.tables import folds_table
-    from mrpnkit.experiment import run_experiment
+    from mrpnkit.experiment import kept_at_the_end, run_experiment
     from mrpnkit.runs import is_first_process
 
     chosen, base = config_of(config, changes)
@@ -66,6 +66,9 @@ def train(config: ConfigFile, changes: Changes = None, out: Out = None, cpu: Cpu
         ):
             console().print(folds_table(found, target))
         print_protocol(chosen)
+        late = kept_at_the_end(found) if chosen.training.keep == "best" else None
+        if late is not None:
+            say(late)
         say(f"Everything stands in {folder}; the figures in {folder / 'results.json'}.")
 
 
