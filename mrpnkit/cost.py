@@ -133,9 +133,11 @@ def watched(model: MRPN, owners: Mapping[str, str]) -> Iterator[dict[str, str]]:
 
         return hook
 
-    handles = []
-    for name, module in _named(model).items():
-        handles += [module.register_forward_pre_hook(begin(name)), module.register_forward_hook(end(name))]
+    handles = [
+        handle
+        for name, module in _named(model).items()
+        for handle in (module.register_forward_pre_hook(begin(name)), module.register_forward_hook(end(name)))
+    ]
     try:
         yield shapes
     except MrpnkitError:
