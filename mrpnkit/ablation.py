@@ -8,22 +8,27 @@ asked for; each combination is then trained as well, with the configuration's ne
 
 import json
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from mrpnkit.analysis import Difference, Rank, paired_difference, ranking
 from mrpnkit.analysis.differences import gains_of
-from mrpnkit.build import build_corpus, build_folds
+from mrpnkit.balancing.steering import Steering
+from mrpnkit.build import build_corpus, build_folds, build_model, build_objective, warn_of_random_folds
+from mrpnkit.build_adaptation import as_networks_read
 from mrpnkit.config import Config, parse_config
 from mrpnkit.data import Corpus
 from mrpnkit.data.audit import refuse
-from mrpnkit.errors import InputError, RunError
+from mrpnkit.errors import ConfigError, InputError, Problem, RunError
 from mrpnkit.experiment import Experiment, audit_of, finite, fold_numbers, run_experiment, summarise
 from mrpnkit.mrpn import FUSED
 from mrpnkit.parallel import FoldJob, run_folds
 from mrpnkit.records import write_json
-from mrpnkit.runs import RESULTS, claim, is_first_process
+from mrpnkit.runs import RESULTS, Run, claim, is_first_process
 from mrpnkit.targets import minimised
 
 NETWORKS = ("n0", "n1", "n2")
@@ -173,6 +178,35 @@ def changed(config: Config, *, branches: Sequence[str], network: str, seed: int 
     return parse_config(content, source="ablation")
 
 
+def check_variants(todo: Mapping[str, tuple[str, Config]], corpus: Corpus, rows: NDArray[np.int64]) -> None:
+    """Builds network, losses and balancer of every variant once, so that what cannot be is said before any is trained.
+
+    Args:
+        todo: as :func:`variants` gives them.
+        corpus: the data set.
+        rows: of samples that train.
+
+    Raises:
+        ConfigError: all problems, each with the variants that have it.
+    """
+    found: dict[Problem, list[str]] = {}
+    for label, variant in todo.values():
+        try:
+            model = build_model(variant, as_networks_read(variant, corpus))
+            objective = build_objective(variant, corpus, rows=rows, model=model)
+            kinds = {name: target.kind for name, target in objective.targets.items()}
+            try:
+                Steering(objective.balancer, model, kinds)
+            except InputError as error:
+                found.setdefault(Problem("objective.balancer", str(error)), []).append(label)
+        except ConfigError as error:
+            for problem in error.problems:
+                found.setdefault(problem, []).append(label)
+    if found:
+        problems = [Problem(path, f"{text} ({', '.join(labels)})") for (path, text), labels in found.items()]
+        raise ConfigError("Nothing was trained, since not every variant can be", problems)
+
+
 def run_ablation(
     config: Config,
     folder: str | Path,
@@ -207,6 +241,7 @@ def run_ablation(
 
     Raises:
         InputError: nothing to compare.
+        ConfigError: variants that cannot be built.
         RunError: the folder holds runs of another configuration.
         TrainingError: a loss that is not finite.
     """
@@ -217,6 +252,8 @@ def run_ablation(
     corpus = corpus if corpus is not None else build_corpus(config, Path(base))
     folds = build_folds(config, corpus)
     numbers = fold_numbers(config, folds)
+    check_variants(todo, corpus, folds[numbers[0] - 1].train)
+    warn_of_random_folds(config, corpus)
     findings = audit_of(config, corpus, {number: folds[number - 1] for number in numbers})
     if config.folds.audit == "refuse":
         refuse(findings)
@@ -256,8 +293,13 @@ def run_ablation(
 
 
 def results_of(ablation: Ablation) -> dict[str, Any]:
-    """What ``results.json`` holds: fused metrics of every variant and fold, their spread, paired differences."""
-    fold = next(iter(next(iter(ablation.experiments.values()))[0].folds.values()))
+    """What ``results.json`` holds: fused metrics of every variant and fold, their spread, paired differences.
+
+    ``corpus``, ``split`` and ``tested`` tell on which data and folds: see :func:`mrpnkit.runs.identity_of`,
+    :func:`mrpnkit.data.audit.fingerprint_of` and :func:`mrpnkit.data.audit.tested_of`.
+    """
+    first = next(iter(ablation.experiments.values()))[0]
+    fold = next(iter(first.folds.values()))
     fused = [metric for metric in fold["metrics"] if f"/{FUSED}/" in metric]
     protocol = protocol_in(ablation)
     by_variant = {}
@@ -269,6 +311,9 @@ def results_of(ablation: Ablation) -> dict[str, Any]:
         "kind": "ablation",
         **({"protocol": protocol} if protocol is not None else {}),
         "folds": ablation.folds,
+        "corpus": Run.open(first.folder).identity,
+        "split": {str(number): fold["split"] for number, fold in first.folds.items() if "split" in fold},
+        "tested": {str(number): fold["tested"] for number, fold in first.folds.items() if "tested" in fold},
         "seeds": len(next(iter(ablation.experiments.values()))),
         "variants": by_variant,
         "differences": [

@@ -73,35 +73,41 @@ def build_folds(config: Config, corpus: Corpus) -> list[Fold]:
 
     A class that a training part lacks is left to the audit of the split. Without ``folds.group`` every sample is a
     group of its own: the folds are random, balanced by ``folds.stratum`` or else by the first target of which a sample
-    has one class, and the log says so.
+    has one class; see :func:`warn_of_random_folds`.
 
     Raises:
         ConfigError, SplitError: columns that are not there, folds that cannot be made.
     """
     check_corpus(config, corpus)
     folds = config.folds
-    first = next((name for name in target_names(config, corpus) if name in corpus.single_classes), None)
-    labels = corpus.targets[first] if first is not None else np.zeros(len(corpus), dtype=np.int64)
     if folds.test is not None and folds.group is not None:
         groups = corpus.groups[folds.group]
         if folds.validation is not None:
             return [held_out(groups, test=folds.test, validation=folds.validation)]
+        first = _first_classes(config, corpus)
+        labels = corpus.targets[first] if first is not None else np.zeros(len(corpus), dtype=np.int64)
         share, seed = folds.validation_share, folds.seed or 0
         return [drawn_validation(groups, test=folds.test, share=share, labels=labels, seed=seed, every_class=False)]
-    stratum = folds.stratum if folds.stratum is not None else (first if folds.group is None else None)
+    stratum = _stratum(config, corpus)
     strata = (
         None
         if stratum is None
         else (corpus.groups[stratum] if stratum in corpus.groups else labels_of(stratum, corpus))
     )
     if folds.group is None:
+        return group_folds(corpus.ids, folds.count, strata=strata, seed=folds.seed or 0)
+    return group_folds(corpus.groups[folds.group], folds.count, strata=strata, seed=folds.seed)
+
+
+def warn_of_random_folds(config: Config, corpus: Corpus) -> None:
+    """Logs a warning where folds are random over samples: before a training, not wherever they are made again."""
+    if config.folds.group is None:
+        stratum = _stratum(config, corpus)
         _log.warning(
             "folds: random over samples, balanced by %s. If several samples come from one person or recording, name "
             "its column as folds.group; otherwise the test tells too much.",
             "nothing" if stratum is None else repr(stratum),
         )
-        return group_folds(corpus.ids, folds.count, strata=strata, seed=folds.seed or 0)
-    return group_folds(corpus.groups[folds.group], folds.count, strata=strata, seed=folds.seed)
 
 
 def build_model(config: Config, corpus: Corpus) -> MRPN:
@@ -227,6 +233,18 @@ def labels_of(target: str, corpus: Corpus) -> list[str]:
     """The class name of each sample, and an empty text where it is missing."""
     classes = corpus.classes[target]
     return [classes[label] if label >= 0 else "" for label in corpus.targets[target].tolist()]
+
+
+def _first_classes(config: Config, corpus: Corpus) -> str | None:
+    """The first target of which a sample has one class."""
+    return next((name for name in target_names(config, corpus) if name in corpus.single_classes), None)
+
+
+def _stratum(config: Config, corpus: Corpus) -> str | None:
+    """What is balanced over the folds: the column or target that is named, without groups else the first classes."""
+    if config.folds.stratum is not None:
+        return config.folds.stratum
+    return _first_classes(config, corpus) if config.folds.group is None else None
 
 
 def _branch(config: Config, corpus: Corpus, name: str, problems: list[Problem]) -> Branch | None:

@@ -3,18 +3,23 @@
 import copy
 import statistics
 import time
-from collections.abc import Iterable, Mapping
-from typing import NamedTuple, cast
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from mrpnkit.build_checks import SOURCE
+from mrpnkit.config import Config
+from mrpnkit.config.parts import KINDS
 from mrpnkit.data import Corpus
 from mrpnkit.data.arrays import computable
-from mrpnkit.errors import InputError
-from mrpnkit.mrpn import MRPN, Branch
+from mrpnkit.errors import ConfigError, InputError, MrpnkitError, Problem
+from mrpnkit.mrpn import MRPN, Branch, Fused, MRPNOutput
 from mrpnkit.objective import Objective
+from mrpnkit.registry import OURS
 from mrpnkit.sequences import Sequences
 
 
@@ -82,40 +87,87 @@ def example_batch(corpus: Corpus, lengths: Mapping[str, int], batch: int) -> dic
     return inputs
 
 
-def parts_of(model: MRPN, inputs: Mapping[str, Sequences]) -> list[Part]:
-    """Every part with its parameters and the shape of its output on ``inputs``.
+def owners_of(config: Config) -> dict[str, str]:
+    """What is said of the parts that are not mrpnkit's own, by path: the registered name and who announces it."""
+    parts = {
+        "model.fusion": ("fusion", config.model.fusion),
+        "objective.balancer": ("balancer", config.objective.balancer),
+    }
+    for name, branch in config.branches.items():
+        parts[f"branches.{name}.extractor"] = ("extractor", branch.extractor)
+        parts[f"branches.{name}.aggregator"] = ("aggregator", branch.aggregator)
+    owners = {path: KINDS[kind].registry.owner(part.name) for path, (kind, part) in parts.items()}
+    return {path: f"{parts[path][1].name!r} of {owner!r}" for path, owner in owners.items() if owner != OURS}
+
+
+@contextmanager
+def watched(model: MRPN, owners: Mapping[str, str]) -> Iterator[dict[str, str]]:
+    """Context in which the parts of a network are checked whenever it runs; gives the shapes of what they returned.
+
+    Args:
+        model: the network.
+        owners: as :func:`owners_of` gives them.
 
     Raises:
-        InputError: what an extractor or aggregator says of inputs that do not fit.
+        ConfigError: an extractor, an aggregator or a fusion that returns something else than it declares, or that fails
+            with an error that is not mrpnkit's.
     """
     shapes: dict[str, str] = {}
-    handles = []
-    named: dict[str, nn.Module] = {}
-    for name, module in model.branches.items():
-        branch = cast(Branch, module)
-        named[f"branches.{name}.extractor"] = branch.extractor
-        named[f"branches.{name}.aggregator"] = branch.aggregator
-    named |= {f"perceptrons.{name}": module for name, module in model.perceptrons.items()}
-    named |= {"fusion": model.fusion}
-    named |= {f"sides.{name}.{t}": head for name, heads in model.sides.items() for t, head in _heads(heads)}
+    running: list[tuple[str, nn.Module]] = []
 
-    def note(name: str) -> object:
-        def hook(module: nn.Module, given: object, output: object) -> None:
+    def refused(name: str, module: nn.Module, text: str) -> ConfigError:
+        path = "model.fusion" if name == "fusion" else name
+        owner = f" ({owners[path]})" if path in owners else ""
+        return ConfigError(SOURCE, [Problem(path, f"{type(module).__name__}{owner} {text}")])
+
+    def begin(name: str) -> Callable[[nn.Module, Any], None]:
+        return lambda module, given: running.append((name, module))
+
+    def end(name: str) -> Callable[[nn.Module, Any, object], None]:
+        def hook(module: nn.Module, given: Any, output: object) -> None:
+            running.pop()
+            wrong = _wrong(name, module, given, output, model.targets)
+            if wrong is not None:
+                raise refused(name, module, wrong)
             shapes[name] = _shape(output)
 
         return hook
 
-    training = model.training
-    model.eval()
+    handles = [
+        handle
+        for name, module in _named(model).items()
+        for handle in (module.register_forward_pre_hook(begin(name)), module.register_forward_hook(end(name)))
+    ]
     try:
-        handles = [module.register_forward_hook(note(name)) for name, module in named.items()]  # type: ignore[arg-type]
-        with torch.no_grad():
-            model(inputs, sides=True)
+        yield shapes
+    except MrpnkitError:
+        raise
+    except Exception as error:
+        if not running:
+            raise
+        mode = "in training" if model.training else "in evaluation"
+        name, module = running[-1]
+        raise refused(name, module, f"fails {mode}: {type(error).__name__}: {error}") from error
     finally:
         for handle in handles:
             handle.remove()
+
+
+def parts_of(model: MRPN, inputs: Mapping[str, Sequences], *, owners: Mapping[str, str] | None = None) -> list[Part]:
+    """Every part with its parameters and the shape of its output on ``inputs``.
+
+    Raises:
+        InputError: what an extractor or aggregator says of inputs that do not fit.
+        ConfigError: what :func:`watched` finds; its text names ``owners``.
+    """
+    training = model.training
+    model.eval()
+    try:
+        with watched(model, owners or {}) as shapes, torch.no_grad():
+            model(inputs, sides=True)
+    finally:
         model.train(training)
-    parts = [_part(name, module, shapes.get(name, "")) for name, module in named.items()]
+    parts = [_part(name, module, shapes.get(name, "")) for name, module in _named(model).items()]
     norms = sum(p.numel() for p in model.norms.parameters())
     trained = sum(p.numel() for p in model.norms.parameters() if p.requires_grad)
     place = 2 * len(model.branches)
@@ -123,12 +175,21 @@ def parts_of(model: MRPN, inputs: Mapping[str, Sequences]) -> list[Part]:
 
 
 def step_cost(
-    model: MRPN, objective: Objective, inputs: Mapping[str, Sequences], *, repeats: int = 3, bfloat16: bool = False
+    model: MRPN,
+    objective: Objective,
+    inputs: Mapping[str, Sequences],
+    *,
+    repeats: int = 3,
+    bfloat16: bool = False,
+    owners: Mapping[str, str] | None = None,
 ) -> StepCost:
     """Seconds and memory of one forward and backward pass in training mode; the model itself is left as it was.
 
     Memory is counted from the tensors that the backward pass keeps, each storage once; a library's scratch space is
     not in it.
+
+    Raises:
+        ConfigError: what :func:`watched` finds, or a balancer of another package that fails; its text names ``owners``.
     """
     trial = copy.deepcopy(model).train()
     batch = next(iter(inputs.values())).batch_size
@@ -144,24 +205,79 @@ def step_cost(
         return tensor
 
     seconds, largest = [], 0
-    for _ in range(repeats + 1):
-        kept.clear()
-        start = time.perf_counter()
-        with (
-            torch.autocast(device.type, torch.bfloat16, enabled=bfloat16),
-            torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),
-        ):
-            output = trial(inputs)
-        loss = objective(output, labels).total
-        loss.backward()
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-        seconds.append(time.perf_counter() - start)
-        largest = max(largest, sum(kept.values()))
-        trial.zero_grad()
+    with watched(trial, owners or {}):
+        for _ in range(repeats + 1):
+            kept.clear()
+            start = time.perf_counter()
+            with (
+                torch.autocast(device.type, torch.bfloat16, enabled=bfloat16),
+                torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),
+            ):
+                output = trial(inputs)
+            loss = _total(objective, output, labels, (owners or {}).get("objective.balancer"))
+            loss.backward()
+            if device.type == "cuda":
+                torch.cuda.synchronize()
+            seconds.append(time.perf_counter() - start)
+            largest = max(largest, sum(kept.values()))
+            trial.zero_grad()
     lengths = {name: int(sequences.lengths.max()) for name, sequences in inputs.items()}
     weights = sum(p.numel() * p.element_size() for p in trial.parameters())
     return StepCost(batch, lengths, statistics.median(seconds[1:]), weights, largest)
+
+
+def _named(model: MRPN) -> dict[str, nn.Module]:
+    """The parts of a network but for its norms, by name."""
+    named: dict[str, nn.Module] = {}
+    for name, module in model.branches.items():
+        branch = cast(Branch, module)
+        named[f"branches.{name}.extractor"] = branch.extractor
+        named[f"branches.{name}.aggregator"] = branch.aggregator
+    named |= {f"perceptrons.{name}": module for name, module in model.perceptrons.items()}
+    named |= {"fusion": model.fusion}
+    return named | {f"sides.{name}.{t}": head for name, heads in model.sides.items() for t, head in _heads(heads)}
+
+
+def _wrong(name: str, module: nn.Module, given: Any, output: object, targets: Mapping[str, int]) -> str | None:
+    """What is wrong with what a part returned: it has to be ``out_features`` wide, or the scores of all targets."""
+    kind = name.rpartition(".")[2] if name.startswith("branches.") else name
+    width = getattr(module, "out_features", None)
+    if kind == "extractor":
+        if not isinstance(output, Sequences):
+            return f"must return Sequences, returned {_told(output)}."
+        if output.batch_size != given[0].batch_size:
+            return f"turned {given[0].batch_size} samples into {output.batch_size}; their number must stay."
+        shape = tuple(output.steps.shape[1:])
+        fits = width is None or shape == (width,)
+        return None if fits else f"has out_features={width} but returned steps of shape {shape}."
+    if kind == "aggregator":
+        wanted = (given[0].batch_size, width)
+        fits = isinstance(output, Tensor) and output.shape == wanted
+        return None if fits else f"must return (B, out_features) = {wanted}, returned {_told(output)}."
+    scores = output.scores if isinstance(output, Fused) else output
+    for target, number in targets.items() if kind == "fusion" else ():
+        found, wanted = scores.get(target) if isinstance(scores, Mapping) else None, (len(given[0][0]), number)
+        if not isinstance(found, Tensor) or found.shape != wanted:
+            return f"must return scores (B, {number}) = {wanted} of the target {target!r}, returned {_told(found)}."
+    return None
+
+
+def _told(output: object) -> str:
+    return f"a tensor of shape {tuple(output.shape)}" if isinstance(output, Tensor) else type(output).__name__
+
+
+def _total(objective: Objective, output: MRPNOutput, labels: Mapping[str, Tensor], owner: str | None) -> Tensor:
+    """The loss that is differentiated; where a balancer that is not mrpnkit's own fails, a ConfigError says so."""
+    try:
+        return objective(output, labels).total
+    except MrpnkitError:
+        raise
+    except Exception as error:
+        if owner is None:
+            raise
+        name = getattr(objective.balancer, "__name__", type(objective.balancer).__name__)
+        text = f"{name} ({owner}) fails: {type(error).__name__}: {error}"
+        raise ConfigError(SOURCE, [Problem("objective.balancer", text)]) from error
 
 
 def _part(name: str, module: nn.Module, output: str) -> Part:

@@ -21,12 +21,13 @@ from mrpnkit.build import (
     build_objective,
     build_optimizer,
     build_scheduler,
+    warn_of_random_folds,
 )
 from mrpnkit.build_adaptation import adaptation_findings, protocol_of
 from mrpnkit.build_targets import target_names
 from mrpnkit.config import Config
 from mrpnkit.data import Corpus, Fold
-from mrpnkit.data.audit import Finding, audit, fingerprint_of, refuse
+from mrpnkit.data.audit import Finding, audit, fingerprint_of, refuse, tested_of
 from mrpnkit.errors import RunError
 from mrpnkit.mrpn import MRPN
 from mrpnkit.objective import Objective
@@ -117,6 +118,7 @@ def run_experiment(
     folds = build_folds(config, corpus)
     numbers = fold_numbers(config, folds)
     if findings is None:
+        warn_of_random_folds(config, corpus)
         findings = audit_of(config, corpus, {number: folds[number - 1] for number in numbers})
     if config.folds.audit == "refuse":
         refuse(findings)
@@ -205,6 +207,7 @@ def run_fold(
         "validation_groups": list(fold.validation_groups),
         "samples": {"train": len(fold.train), "validation": len(fold.validation), "test": len(fold.test)},
         "split": fingerprint_of(corpus, fold),
+        "tested": tested_of(corpus, fold),
         "seed": config.training.seed,
         "parameters": sum(p.numel() for p in model.parameters()),
         "selected_epoch": kept or trainer.progress.epoch,
@@ -290,6 +293,18 @@ def results_of(experiment: Experiment) -> dict[str, Any]:
         },
         "summary": experiment.summary(),
     }
+
+
+def kept_at_the_end(experiment: Experiment) -> str | None:
+    """What is to be said where the epoch that validation selects is the last one in most of several folds."""
+    chosen = [f for f in experiment.folds.values() if f.get("validation") is not None and f.get("epochs", 0) > 1]
+    late = [fold for fold in chosen if fold["selected_epoch"] == fold["epochs"]]
+    if len(chosen) < 2 or 2 * len(late) <= len(chosen):
+        return None
+    return (
+        f"The kept epoch is the last one in {len(late)} of {len(chosen)} folds: training longer (training.epochs) or a "
+        "higher learning rate may help."
+    )
 
 
 def finite(value: Any) -> Any:

@@ -20,6 +20,7 @@ from mrpnkit.build import (
     build_objective,
     build_optimizer,
     build_scheduler,
+    warn_of_random_folds,
 )
 from mrpnkit.config import parse_config
 from mrpnkit.data import Corpus, group_folds
@@ -276,8 +277,12 @@ def test_a_fixed_split_of_groups_that_nobody_has(corpus: Corpus) -> None:
 def test_folds_without_a_group_are_random_balanced_and_said_so(
     corpus: Corpus, caplog: pytest.LogCaptureFixture
 ) -> None:
+    config = parse_config(CONFIG, ["folds.count=4"])
     with caplog.at_level(logging.WARNING, logger="mrpnkit.build"):
-        folds = build_folds(parse_config(CONFIG, ["folds.count=4"]), corpus)
+        folds = build_folds(config, corpus)
+        warn_of_random_folds(parse_config(CONFIG, ["folds.group='actor'"]), corpus)
+        assert caplog.text == "", "folds are made again wherever they are read"
+        warn_of_random_folds(config, corpus)
     assert "random over samples, balanced by 'emotion'" in caplog.text
     assert sorted(np.concatenate([fold.test for fold in folds]).tolist()) == list(range(SAMPLES))
     for fold in folds:

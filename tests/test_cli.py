@@ -103,6 +103,9 @@ def test_train_again_trains_nothing(place: Path, capsys: pytest.CaptureFixture[s
     assert code == 0
     assert err.count("is finished already") == 3
     assert "mean ± sd" in out
+    folds = [json.loads(path.read_text(encoding="utf-8")) for path in sorted((place / "run").glob("fold-*/fold.json"))]
+    late = sum(fold["selected_epoch"] == fold["epochs"] == 2 for fold in folds)
+    assert err.count(f"The kept epoch is the last one in {late} of 3 folds") == (late > 1)
     results = json.loads((place / "run" / "results.json").read_text(encoding="utf-8"))
     for head in ("fused", "audio", "face"):
         assert f"{results['summary'][f'emotion/{head}/accuracy']['mean']:.3f} ±" in out
@@ -204,6 +207,26 @@ def test_extract_writes_a_corpus(place: Path, capsys: pytest.CaptureFixture[str]
     code, _, err = call(capsys, "extract", place / "run.toml", place / "corpus", "--out", tmp_path / "more", "--cpu")
     assert code == 0
     assert "Extractors that are not frozen: audio, face. They stay as built" in err
+
+
+def test_random_folds_are_warned_of_once_a_training(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    toml, run = workplace(tmp_path), tmp_path / "run"
+    text = TOML.replace('group = "actor"\n', 'audit = "report"\n').replace("epochs = 2", "epochs = 1")
+    toml.write_text(text, encoding="utf-8")
+    commands = {
+        "check": ("check", toml),
+        "train": ("train", toml, "--set", "folds.only=[1, 3]", "--out", run, "--cpu"),
+        "evaluate": ("evaluate", run),
+        "report": ("report", run),
+    }
+    warned = {}
+    for name, command in commands.items():
+        caplog.clear()
+        assert call(capsys, *command)[0] == 0
+        warned[name] = caplog.text.count("random over samples")
+    assert warned == {"check": 1, "train": 1, "evaluate": 0, "report": 0}
 
 
 def test_ablate_prints_one_table(place: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """A configuration over its folds, and the ablation: the same as by hand, resumed, and never mixed."""
 
+import hashlib
 import json
 import math
 import statistics
@@ -21,12 +22,12 @@ from mrpnkit.analysis import t_quantile
 from mrpnkit.config import parse_config
 from mrpnkit.data import Augmentation, Corpus, CorpusDataset, RandomSlice, group_folds, loader
 from mrpnkit.errors import ConfigError, InputError, RunError, SplitError
-from mrpnkit.experiment import Experiment, finite, run_experiment, summarise
+from mrpnkit.experiment import Experiment, finite, kept_at_the_end, run_experiment, summarise
 from mrpnkit.extractors import Conv1d, Linear
 from mrpnkit.records import read_json
 from mrpnkit.train import Trainer, evaluate
 from mrpnkit.train.state import STATE
-from tests.small_runs import CONFIG, small_corpus
+from tests.small_runs import CLASSES, CONFIG, small_corpus
 
 
 def groups_of(corpus: Corpus) -> dict[str, list[str]]:
@@ -85,6 +86,9 @@ def test_the_folder_tells_everything(done: Experiment) -> None:
     assert fold["test_groups"] == ["1", "2"]
     assert fold["validation_groups"] == ["3", "4"]
     assert fold["samples"] == {"train": 12, "validation": 12, "test": 12}
+    labels = json.dumps([CLASSES[row % 3] for row in sorted(range(12), key=str)])
+    assert fold["tested"]["labels/emotion"] == hashlib.sha256(labels.encode()).hexdigest()
+    assert set(fold["tested"]) == {"groups/actor", "groups/sex", "labels/emotion"}
     assert np.sum(fold["confusion"]["emotion"]["fused"]) == 12
     scores = np.load(done.folder / "fold-01" / "test.npz")
     predicted = scores["scores/fused/emotion"].argmax(1)
@@ -108,6 +112,22 @@ def test_numbers_that_are_none_are_left_out() -> None:
         "c": {"mean": 2.0, "sd": None, "n": 1},
     }
     assert finite({"a": [math.inf, 1], "b": (math.nan,)}) == {"a": [None, 1], "b": [None]}
+
+
+def test_it_is_said_where_most_folds_keep_their_last_epoch(tmp_path: Path) -> None:
+    def told(*kept: int, epochs: int = 5, validated: bool = True) -> str | None:
+        measured = {"loss": 1.0} if validated else None
+        folds = {
+            n: {"selected_epoch": k, "epochs": epochs, "validation": measured} for n, k in enumerate(kept, start=1)
+        }
+        return kept_at_the_end(Experiment(tmp_path, folds))
+
+    assert told(5, 3, 5) == (
+        "The kept epoch is the last one in 2 of 3 folds: training longer (training.epochs) or a higher learning rate "
+        "may help."
+    )
+    assert told(5, 3) is told(5, 3, 2) is told(5) is None, "half, fewer, and a single fold"
+    assert told(1, 1, 1, epochs=1) is told(5, 5, 5, validated=False) is None, "nothing was selected"
 
 
 def test_what_is_finished_is_not_trained_again(done: Experiment) -> None:

@@ -45,6 +45,22 @@ class TakesAnyWidth(Sound):
         return inputs.with_steps(inputs.steps[:, :3] * self.dense.weight.sum() + self.dense.bias)
 
 
+class TakesAnyWidthAndKeepsIt(Sound):
+    def __init__(self, in_features: int) -> None:
+        super().__init__(in_features)
+        self.out_features = in_features
+        self.scale = nn.Parameter(torch.ones(()))
+
+    def forward(self, inputs: Sequences) -> Sequences:
+        return inputs.with_steps(inputs.steps * self.scale)
+
+
+class LooksUpTheWidth(Sound):
+    def forward(self, inputs: Sequences) -> Sequences:
+        scale = [1.0] * self.in_features
+        return self.result(inputs.with_steps(inputs.steps * scale[inputs.steps.shape[1] - 1]))
+
+
 class LetsTorchRefuse(Sound):
     def forward(self, inputs: Sequences) -> Sequences:
         return self.result(inputs)
@@ -123,7 +139,12 @@ def test_a_sound_extractor_passes_and_leaves_the_random_state_alone() -> None:
     [
         (LiesAboutWidth, r"LiesAboutWidth has out_features=4 but returned steps of shape \(3,\)"),
         (HasNoWidth, "HasNoWidth needs an integer attribute out_features"),
-        (TakesAnyWidth, "TakesAnyWidth was built for steps of width 5 and accepted those of 6"),
+        (TakesAnyWidth, "TakesAnyWidth was given steps of width 6, was built for 5, and did not refuse them; take .*"),
+        (
+            TakesAnyWidthAndKeepsIt,
+            r"KeepsIt was given steps of width 6, .* mrpnkit.arguments.checked_steps\(self, inputs",
+        ),
+        (LooksUpTheWidth, "LooksUpTheWidth must refuse steps of a wrong width with an InputError, raised IndexError"),
         (LetsTorchRefuse, "LetsTorchRefuse must refuse steps of a wrong width with an InputError, raised RuntimeError"),
         (LosesLengths, "LosesLengths returned Sequences that do not fit together"),
         (MakesUpSteps, "MakesUpSteps made 1 steps of a sample that has none"),
@@ -179,3 +200,19 @@ def test_a_sound_aggregator_passes() -> None:
 def test_a_broken_aggregator_is_found(finish: Callable[[Tensor, Sequences], Tensor], text: str) -> None:
     with pytest.raises(AssertionError, match=text):
         check_aggregator(lambda width: Average(width, finish), 5)
+
+
+class Total(nn.Module):
+    """An aggregator that adds up steps of any width."""
+
+    def __init__(self, in_features: int) -> None:
+        super().__init__()
+        self.out_features = in_features
+
+    def forward(self, inputs: Sequences) -> Tensor:
+        return inputs.padded().values.sum(1)
+
+
+def test_an_aggregator_that_takes_any_width_is_told_so() -> None:
+    with pytest.raises(AssertionError, match="Total was given steps of width 6, was built for 5, and did not refuse"):
+        check_aggregator(Total, 5)

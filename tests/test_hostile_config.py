@@ -308,3 +308,34 @@ def test_no_configuration_imports_runs_or_writes_anything(watched: list[str]) ->
     assert every == "True"
     assert int(number) > 80
     assert [line for line in watched[1:] if line] == []
+
+
+FIXED = "group = 'a'\ntest = ['1']\n"
+
+
+@pytest.mark.parametrize(
+    ("folds", "path", "says"),
+    [
+        (f"{FIXED}count = 5", "folds.count", "^a fixed split is one fold, so that this has no effect; remove it"),
+        (
+            "group = 'a'\nvalidation_share = 0.2",
+            "folds.validation_share",
+            "^samples are drawn to validate only in a fi",
+        ),
+        (f"{FIXED}validation = ['2']\nvalidation_share = 0.2", "folds.validation_share", "^the groups of folds.valid"),
+    ],
+)
+def test_a_key_of_folds_without_effect_is_refused_where_it_is_written(folds: str, path: str, says: str) -> None:
+    """Also with the value that it has by default; in what was resolved before, defaults stand everywhere."""
+    with pytest.raises(ConfigError) as caught:
+        parse_config(configuration("folds", folds))
+    ((found, text),) = caught.value.problems
+    assert found == path
+    assert re.search(says, text)
+    *kept, wrong = folds.splitlines()
+    right = parse_config(configuration("folds", "\n".join(kept)))
+    assert parse_config(right.resolved()) == right
+    override = f"folds.{wrong.replace(' ', '')}"
+    for given in (right.resolved(), configuration("folds", "\n".join(kept))):
+        with pytest.raises(ConfigError, match=f"It comes from --set {override}"):
+            parse_config(given, [override])

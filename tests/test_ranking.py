@@ -14,6 +14,7 @@ from mrpnkit.ablation import run_ablation, variants
 from mrpnkit.analysis import Difference, holm, paired_difference, ranking, t_probability
 from mrpnkit.config import parse_config
 from mrpnkit.errors import ConfigError, InputError, RunError
+from mrpnkit.records import write_json
 from mrpnkit.report.comparison import compare, is_ablation, write_comparison
 from tests.small_runs import CONFIG, small_corpus
 
@@ -115,3 +116,55 @@ def test_an_ablation_and_runs_are_compared(ablations: dict[int, Path], tmp_path:
         compare(runs)
     with pytest.raises(RunError, match="no finished fold in common"):
         compare([])
+
+
+def test_an_ablation_tells_its_data_and_folds_and_is_paired_with_the_same_alone(
+    ablations: dict[int, Path], tmp_path: Path
+) -> None:
+    run = ablations[2] / "n1" / "seed-0"
+    content = json.loads((ablations[2] / "results.json").read_text())
+    folds = {number: json.loads((run / f"fold-0{number}" / "fold.json").read_text()) for number in (1, 3)}
+    assert content["corpus"] == json.loads((run / "run.json").read_text())["fingerprinted"]["corpus"]
+    for key in ("split", "tested"):
+        assert content[key] == {str(number): fold[key] for number, fold in folds.items()}
+
+    def written(name: str, **changes: Any) -> Path:
+        write_json(tmp_path / name / "results.json", content | changes)
+        return tmp_path / name
+
+    assert compare([written("same"), run]).notes == []
+    with pytest.raises(RunError, match=r"Fold 1 of \S+seed-0 is of another split than that of \S+moved"):
+        compare([written("moved", split={**content["split"], "1": "another"}), run])
+    other = {**content["tested"], "3": {**content["tested"]["3"], "labels/emotion": "another"}}
+    with pytest.raises(RunError, match=r"Fold 3 of \S+seed-0 and that of \S+relabelled .*the labels of 'emotion' diff"):
+        compare([written("relabelled", tested=other), run])
+    older = written("older", corpus="", split={}, tested={})
+    (note,) = compare([older, run]).notes
+    assert note.startswith(f"{older}: written by an older version without fingerprints of the split.")
+    assert compare([older]).notes == []
+    page = write_comparison([older, run], tmp_path / "page")[0].read_text(encoding="utf-8")
+    assert "whether they test the same samples was not checked" in page
+
+
+def test_all_that_cannot_be_trained_is_said_before_anything_is(tmp_path: Path) -> None:
+    config = parse_config({**CONFIG, "targets": {"emotion": {"kind": "ordinal"}}})
+    told: list[str] = []
+    with pytest.raises(ConfigError) as caught:
+        run_ablation(
+            config,
+            tmp_path / "runs",
+            base=tmp_path,
+            fusions=["tmc"],
+            balancers=["ogm_ge"],
+            corpus=small_corpus(),
+            say=told.append,
+            cpu=True,
+        )
+    problems = dict(caught.value.problems)
+    assert list(problems) == ["objective.balancer", "model.fusion"]
+    assert problems["model.fusion"].startswith("TMC is defined for classes, one a sample; the target 'emotion' is of")
+    assert problems["model.fusion"].endswith("(N2 (MRPN) + tmc + sum, N2 (MRPN) + tmc + ogm_ge)")
+    assert "no target is a classification: 'emotion' is of the kind 'ordinal'" in problems["objective.balancer"]
+    assert problems["objective.balancer"].endswith("(N2 (MRPN) + concat + ogm_ge)")
+    assert told == []
+    assert not (tmp_path / "runs").exists()

@@ -42,11 +42,19 @@ def check(
     import torch
     from accelerate.utils import set_seed
 
-    from mrpnkit.build import build_corpus, build_folds, build_model, build_objective, build_optimizer, build_scheduler
+    from mrpnkit.build import (
+        build_corpus,
+        build_folds,
+        build_model,
+        build_objective,
+        build_optimizer,
+        build_scheduler,
+        warn_of_random_folds,
+    )
     from mrpnkit.build_adaptation import adaptation_findings, as_networks_read
     from mrpnkit.cli.labels import label_lines
     from mrpnkit.cli.tables import cost_lines, parts_table
-    from mrpnkit.cost import check_lengths, example_batch, parts_of, step_cost, usual_lengths
+    from mrpnkit.cost import check_lengths, example_batch, owners_of, parts_of, step_cost, usual_lengths
     from mrpnkit.data.audit import audit
     from mrpnkit.experiment import fold_numbers, name_of
 
@@ -54,12 +62,13 @@ def check(
     asked = lengths_of(lengths)
     corpus = build_corpus(chosen, base)
     folds = build_folds(chosen, corpus)
+    warn_of_random_folds(chosen, corpus)
     set_seed(chosen.training.seed)
     read = as_networks_read(chosen, corpus)
     model, objective = build_model(chosen, read), build_objective(chosen, corpus)
     check_lengths(model, asked)
     screen = console()
-    screen.print(f"{config} is valid: {corpus}", markup=False, soft_wrap=True)
+    screen.print(f"{config}: {corpus}", markup=False, soft_wrap=True)
     numbers = fold_numbers(chosen, folds)
     for number in numbers:
         fold = folds[number - 1]
@@ -74,12 +83,14 @@ def check(
     size = batch_size or max(2, chosen.training.batch_size)
     used = {**usual_lengths(corpus, model.branches), **asked}
     inputs = example_batch(read, {name: used[name] for name in model.branches}, size)
-    screen.print(parts_table(parts_of(model, inputs)))
+    owners = owners_of(chosen)
+    screen.print(parts_table(parts_of(model, inputs, owners=owners)))
     if torch.cuda.is_available():
         model = model.cuda()
         inputs = {name: type(value)(value.steps.cuda(), value.lengths.cuda()) for name, value in inputs.items()}
     bfloat16 = chosen.training.precision == "bfloat16"
-    for line in cost_lines(step_cost(model, objective, inputs, bfloat16=bfloat16), steps):
+    cost = step_cost(model, objective, inputs, bfloat16=bfloat16, owners=owners)
+    for line in [*cost_lines(cost, steps), f"{config} is valid."]:
         screen.print(line, markup=False, soft_wrap=True)
     if not data:
         return

@@ -55,7 +55,7 @@ def train(config: ConfigFile, changes: Changes = None, out: Out = None, cpu: Cpu
     from mrpnkit.build import build_corpus
     from mrpnkit.cli.labels import SHORT, label_lines
     from mrpnkit.cli.tables import folds_table
-    from mrpnkit.experiment import run_experiment
+    from mrpnkit.experiment import kept_at_the_end, run_experiment
     from mrpnkit.runs import is_first_process
 
     chosen, base = config_of(config, changes)
@@ -72,6 +72,9 @@ def train(config: ConfigFile, changes: Changes = None, out: Out = None, cpu: Cpu
         ):
             console().print(folds_table(found, target))
         print_protocol(chosen)
+        late = kept_at_the_end(found) if chosen.training.keep == "best" else None
+        if late is not None:
+            say(late)
         say(f"Everything stands in {folder}; the figures in {folder / 'results.json'}.")
 
 

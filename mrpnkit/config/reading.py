@@ -4,7 +4,7 @@ import copy
 import json
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +72,10 @@ def parse_config(
     parsed = [parse_override(text) for text in overrides]
     done = [override for override in parsed if isinstance(override, Override)]
     problems = [problem for problem in parsed if isinstance(problem, Problem)]
+    said = table if isinstance(given, str) else {}  # plain data may be resolved, so that defaults stand there too
     refused = apply_overrides(table, done)
+    if said is not table:
+        apply_overrides(said, done)
     done = [override for override in done if f"--set {override.path}" not in {problem.path for problem in refused}]
     problems += refused
     try:
@@ -85,7 +88,7 @@ def parse_config(
     problems += _names(table)
     if not problems:
         config = Config.model_validate_json(json.dumps(table))
-        problems += _together(config)
+        problems += _together(config, said.get("folds", {}))
         if not problems:
             return config
     first = {problem.path: problem for problem in reversed(problems)}
@@ -131,9 +134,9 @@ def _names(table: Mapping[str, Any]) -> list[Problem]:
     return problems
 
 
-def _together(config: Config) -> list[Problem]:
-    """What is wrong only in view of several keys, each of which is right by itself."""
-    problems = _fixed_split(config)
+def _together(config: Config, written: Collection[str]) -> list[Problem]:
+    """What is wrong only in view of several keys, each of which is right by itself; ``written`` are those of folds."""
+    problems = _fixed_split(config, written)
     only, count = config.folds.only, 1 if config.folds.test else config.folds.count
     if only is not None and (not only or max(only) > count or len(set(only)) != len(only)):
         of = "a fixed split is one fold" if config.folds.test else "folds.count"
@@ -142,15 +145,25 @@ def _together(config: Config) -> list[Problem]:
     return [*problems, *_missing(config), *_adaptation(config), *_monitor(config)]
 
 
-def _fixed_split(config: Config) -> list[Problem]:
+def _fixed_split(config: Config, written: Collection[str]) -> list[Problem]:
+    """What does not fit in ``[folds]``; of keys that have a default, only those that somebody wrote."""
     folds = config.folds
     problems = []
     if folds.test is not None and folds.group is None:
         text = "a fixed split needs folds.group, the column whose groups are named here."
         problems.append(Problem("folds.test", text))
+    if folds.test is not None and "count" in written:
+        text = "a fixed split is one fold, so that this has no effect; remove it, or folds.test."
+        problems.append(Problem("folds.count", text))
     if folds.validation is not None and folds.test is None:
         text = "groups can validate only in a fixed split; name the groups that are tested as folds.test."
         problems.append(Problem("folds.validation", text))
+    if "validation_share" in written and folds.test is None:
+        text = "samples are drawn to validate only in a fixed split; name the groups that are tested as folds.test."
+        problems.append(Problem("folds.validation_share", text))
+    elif "validation_share" in written and folds.validation is not None:
+        text = "the groups of folds.validation validate, so that none are drawn; remove one of the two."
+        problems.append(Problem("folds.validation_share", text))
     both = [name for name in folds.validation or () if name in (folds.test or ())]
     if both:
         problems.append(Problem("folds.validation", f"{', '.join(map(repr, both))} cannot validate and be tested."))

@@ -1,6 +1,7 @@
 """The audit of a split: what would make a result worthless, found before anything is trained."""
 
 import hashlib
+import json
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from mrpnkit.data.corpus import Corpus
 from mrpnkit.data.folds import Fold
+from mrpnkit.data.labels import plain_value
 from mrpnkit.data.near_duplicates import LARGEST, Pair, near_pairs, shared_pairs
 from mrpnkit.errors import SplitError
 
@@ -68,6 +70,21 @@ def fingerprint_of(corpus: Corpus, fold: Fold) -> str:
         rows: NDArray[np.int64] = getattr(fold, part)
         found.update("\0".join([part, *sorted(corpus.ids[row] for row in rows.tolist())]).encode() + b"\1")
     return found.hexdigest()
+
+
+def tested_of(corpus: Corpus, fold: Fold) -> dict[str, str]:
+    """Hashes of what is known of the tested samples: ``groups/NAME`` of each column, ``labels/NAME`` of each target.
+
+    Samples are taken in the order of their ids and classes by their names. Ids may be no more than numbers: where they
+    are the same and these hashes are not, the samples are others. Features do not count.
+    """
+    rows = sorted(fold.test.tolist(), key=lambda row: corpus.ids[row])
+    found: dict[str, list[Any]] = {f"groups/{name}": values[rows].tolist() for name, values in corpus.groups.items()}
+    for name, labels in corpus.targets.items():
+        found[f"labels/{name}"] = [plain_value(labels, corpus.classes.get(name), row) for row in rows]
+    return {
+        name: hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest() for name, values in found.items()
+    }
 
 
 def refuse(findings: Sequence[Finding]) -> None:

@@ -13,6 +13,7 @@ from mrpnkit.mrpn import FUSED
 from mrpnkit.records import read_json
 from mrpnkit.report import drawing
 from mrpnkit.report.drawing import Line
+from mrpnkit.report.pairing import Origin, check_pairs, origin_of_ablation, origin_of_run
 from mrpnkit.report.tables import Table, write_tables
 from mrpnkit.runs import RESULTS, RUN, Run
 from mrpnkit.targets import minimised
@@ -23,12 +24,14 @@ PAGE, TABLES = "index.html", "tables"
 class Compared(NamedTuple):
     """Values of the fusion's metrics by variant, metric and fold (a mean over seeds); the folds by number.
 
-    A value that was not measured is NaN. ``protocols`` says of the variants that are adapted to groups how.
+    A value that was not measured is NaN. ``protocols`` says of the variants that are adapted to groups how; ``notes``
+    say what could not be checked of the folds.
     """
 
     values: dict[str, dict[str, list[float]]]
     folds: list[int]
     protocols: dict[str, str]
+    notes: list[str]
 
     @property
     def metrics(self) -> list[str]:
@@ -54,14 +57,15 @@ def compare(folders: Sequence[str | Path]) -> Compared:
     """Reads runs, and ablations with all of their variants; only folds that all have are compared.
 
     Raises:
-        RunError: no run, no finished fold in common, or folds of another split.
+        RunError: no run, no finished fold in common, folds of another split, or other samples.
     """
     found: dict[str, dict[str, dict[int, float]]] = {}
-    splits: dict[int, str] = {}
+    origins: list[Origin] = []
     protocols: dict[str, str] = {}
     for folder in map(Path, folders):
         if is_ablation(folder):
             content = read_json(folder / RESULTS)
+            origins.append(origin_of_ablation(folder, content))
             for name, one in content.get("variants", {}).items():
                 called = one["label"] if one["label"] not in found else f"{folder.name}: {one['label']} ({name})"
                 found[called] = {
@@ -73,15 +77,15 @@ def compare(folders: Sequence[str | Path]) -> Compared:
             continue
         run = Run.open(folder)
         called = folder.name if folder.name not in found else str(folder)
-        for number, fold in run.finished().items():
-            split = fold.get("split", "")
-            if splits.setdefault(number, split) != split:
-                raise RunError(f"Fold {number} of {folder} is of another split; runs are compared on the same folds.")
+        finished = run.finished()
+        origins.append(origin_of_run(run, finished))
+        for number, fold in finished.items():
             for metric, value in fold["metrics"].items():
                 if f"/{FUSED}/" in metric:
                     found.setdefault(called, {}).setdefault(metric, {})[number] = _value(value)
             if "adaptation" in fold:
                 protocols[called] = fold["adaptation"]["protocol"]
+    notes = check_pairs(origins)
     common = set.intersection(*(set(at) for one in found.values() for at in one.values())) if found else set()
     if not common:
         raise RunError("The runs have no finished fold in common; nothing can be compared.")
@@ -90,6 +94,7 @@ def compare(folders: Sequence[str | Path]) -> Compared:
         {name: {metric: [at[n] for n in folds] for metric, at in one.items()} for name, one in found.items()},
         folds,
         {name: told for name, told in protocols.items() if name in found},
+        notes,
     )
 
 
@@ -179,7 +184,8 @@ def page(compared: Compared, tables: Sequence[Table]) -> str:
     from mrpnkit.report.rendering import Section, joined, part, render, row, safe
 
     names = list(compared.values)
-    words = [*told_apart(compared), *(t for metric in compared.metrics[:1] for t in in_words(compared, metric))]
+    said = (text for metric in compared.metrics[:1] for text in in_words(compared, metric))
+    words = [*told_apart(compared), *compared.notes, *said]
     note = (
         "Differences are paired over folds, with Student's t; p is adjusted for the number of comparisons (Holm). "
         "Folds share training samples, so that intervals are, if anything, too narrow."

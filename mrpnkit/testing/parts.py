@@ -120,9 +120,9 @@ def _check(factory: Factory, in_features: int, run: Run, make_steps: MakeSteps |
                 f"found {width!r}."
             )
         if make_steps is None:
-            _check_width(part, in_features, run)
+            _check_width(part, in_features)
         else:
-            _check_shape(part, make, run)
+            _check_shape(part, make)
         for lengths in (*_BATCHES, *_WITHOUT_STEPS):
             for training in (True, False):
                 _check_values_and_gradients(copy.deepcopy(part).train(training), _batch(make, lengths), run)
@@ -175,10 +175,10 @@ def _rows_of_aggregator(part: nn.Module, inputs: Sequences, where: str) -> list[
     return list(outputs)
 
 
-def _check_width(part: nn.Module, in_features: int, run: Run) -> None:
+def _check_width(part: nn.Module, in_features: int) -> None:
     wrong = in_features + 1
     try:
-        run(part, Sequences.of([torch.randn(3, wrong), torch.randn(2, wrong)]), f"steps of width {wrong}")
+        part(Sequences.of([torch.randn(3, wrong), torch.randn(2, wrong)]))
     except InputError as error:
         if type(part).__name__ in str(error) and str(wrong) in str(error) and str(in_features) in str(error):
             return
@@ -186,24 +186,27 @@ def _check_width(part: nn.Module, in_features: int, run: Run) -> None:
             f"{_name(part)} refuses steps of a wrong width, but its text must name {type(part).__name__}, the width "
             f"given, {wrong}, and the one expected, {in_features}: {error}"
         ) from error
-    except (RuntimeError, TypeError, ValueError) as error:
+    except (LookupError, RuntimeError, TypeError, ValueError) as error:
         raise AssertionError(
             f"{_name(part)} must refuse steps of a wrong width with an InputError, raised {type(error).__name__}: "
             f"{error}"
         ) from error
-    raise AssertionError(f"{_name(part)} was built for steps of width {in_features} and accepted those of {wrong}.")
+    raise AssertionError(
+        f"{_name(part)} was given steps of width {wrong}, was built for {in_features}, and did not refuse them; take "
+        "the steps from mrpnkit.arguments.checked_steps(self, inputs, in_features), which does."
+    )
 
 
-def _check_shape(part: nn.Module, make: MakeSteps, run: Run) -> None:
+def _check_shape(part: nn.Module, make: MakeSteps) -> None:
     steps = make(3)
     wrong = steps.reshape(len(steps), -1)[:, :1].reshape(-1, 1, 1, 1, 1, 1).expand(-1, 2, 2, 2, 2, 2)
     try:
-        run(part, Sequences.of([wrong]), "steps of five axes")
+        part(Sequences.of([wrong]))
     except InputError as error:
         if type(part).__name__ in str(error):
             return
         raise AssertionError(f"{_name(part)}: the text of an InputError must name it: {error}") from error
-    except (RuntimeError, TypeError, ValueError) as error:
+    except (LookupError, RuntimeError, TypeError, ValueError) as error:
         raise AssertionError(
             f"{_name(part)} must refuse steps of another shape with an InputError, raised {type(error).__name__}: "
             f"{error}"
