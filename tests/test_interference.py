@@ -322,7 +322,7 @@ def test_shares_have_intervals_over_people() -> None:
     generator = np.random.default_rng(7)
     labels = np.repeat([0, 1], 30)
     people = np.tile(np.arange(6), 10)
-    probabilities = {}
+    probabilities: dict[tuple[str, ...], NDArray[np.float64]] = {}
     for subset, sure in ((("a",), 0.8), (("b",), 0.4), (("a", "b"), 0.7)):
         p = sure + 0.15 * generator.uniform(-1, 1, 60)
         probabilities[subset] = np.stack([np.where(labels == 0, p, 1 - p), np.where(labels == 1, p, 1 - p)], axis=1)

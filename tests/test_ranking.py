@@ -45,7 +45,8 @@ def test_differences_without_spread_are_no_certainty() -> None:
     """Two folds that differ alike, but for rounding, show no more than two coins that fall on one side."""
     first, second = [0.5, 0.7], [0.25, 0.45]
     found = paired_difference(first, second)
-    assert (found.mean, found.low, found.high) == (pytest.approx(0.25), -math.inf, math.inf)
+    assert found.mean == pytest.approx(0.25)
+    assert found[1:] == (-math.inf, math.inf)
     assert not found.established
     for folds in (2, 5, 6, 9):
         values = {"a": [0.25 + n / 10 for n in range(folds)], "b": [n / 10 for n in range(folds)]}

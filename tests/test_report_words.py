@@ -96,8 +96,9 @@ def test_more_is_better_where_it_is_and_what_was_not_measured_is_left_out() -> N
 
 def test_the_first_metric_of_every_target_without_classes_is_told() -> None:
     metrics = folds({"emotion/fused/accuracy": [0.5], "age/fused/mae": [3.0], "age/fused/rmse": [4.0]})
-    told = SimpleNamespace(folds={1: metrics[0]}), [SimpleNamespace(target="emotion")]
-    findings = Findings(cast(Any, None), *cast(Any, told), {}, {}, True)
+    summary = cast(Any, SimpleNamespace(folds={1: metrics[0]}))
+    targets = cast(Any, [SimpleNamespace(target="emotion")])
+    findings = Findings(cast(Any, None), summary, targets, {}, {}, True)
     first, note = without_classes(findings)
     assert first.startswith("age: mae of the fusion is 3.000, a mean over one fold.")
     assert note.endswith("are looked for where answers are classes, and not for age.")
