@@ -296,7 +296,7 @@ def results_of(ablation: Ablation) -> dict[str, Any]:
     """What ``results.json`` holds: fused metrics of every variant and fold, their spread, paired differences.
 
     ``corpus``, ``split`` and ``tested`` tell on which data and folds: see :func:`mrpnkit.runs.identity_of`,
-    :func:`mrpnkit.data.audit.fingerprint_of` and :func:`mrpnkit.data.audit.tested_of`.
+    :func:`mrpnkit.data.audit.fingerprint_of` and :func:`mrpnkit.data.audit.digests_of`.
     """
     first = next(iter(ablation.experiments.values()))[0]
     fold = next(iter(first.folds.values()))
