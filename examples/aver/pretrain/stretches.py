@@ -11,10 +11,10 @@ from examples.aver.movies.sound import read_sound
 from examples.aver.pretrain.utterances import DECODED_BY_LIBSNDFILE, read_recording
 from mrpnkit.errors import CorpusError
 
-SOUGHT = ("PCM_", "FLOAT", "DOUBLE", "ULAW", "ALAW", "VORBIS")
+SOUGHT = ("PCM_", "FLOAT", "DOUBLE", "ULAW", "ALAW")
 """What libsndfile calls the codecs in which it finds a sample exactly; FLAC is PCM to it.
 
-Others, such as Opus, decode a frame with the help of those before it.
+Others, such as Opus, decode a frame with the help of those before it; and in Ogg Vorbis it finds another sample.
 """
 MARGIN = 0.05
 """Seconds on both sides that the resampler is given beyond a stretch; its filter is shorter."""
@@ -23,7 +23,7 @@ MARGIN = 0.05
 def read_stretch(path: Path, first: int, last: int, *, whole_only: bool = False) -> NDArray[np.float32]:
     """Samples ``first`` to ``last`` of those that :func:`read_recording` gives, up to rounding.
 
-    WAVE, FLAC and Ogg Vorbis are sought; other codecs are decoded from the beginning to where the stretch ends.
+    WAVE and FLAC are sought; other codecs are decoded from the beginning to where the stretch ends.
 
     Args:
         path: of the recording.
