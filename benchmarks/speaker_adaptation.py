@@ -144,7 +144,7 @@ def enrolled(
     if not enrolment.shrunk:
         adaptation = Adaptation({k: {m: p._replace(within=np.zeros_like(p.within), between=np.ones_like(p.between))
                                      for m, p in one.items()} for k, one in adaptation.population.items()},
-                                adaptation.groups, strength=1e-6, conditions=adaptation.conditions)  # fmt: skip
+                                adaptation.groups, strength=1e-6)  # fmt: skip
     neutral = corpus.classes[TARGET].index("neutral")
     for actor in actors:
         rows = np.flatnonzero(corpus.groups["actor"] == actor)

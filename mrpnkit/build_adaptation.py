@@ -9,7 +9,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mrpnkit.build_targets import target_names
 from mrpnkit.config import AdaptationConfig, Config
 from mrpnkit.data import Corpus, Fold, Modality
 from mrpnkit.data.adaptation import Adaptation, step_shape, values_of
@@ -91,7 +90,6 @@ def build_adaptation(config: Config, corpus: Corpus, fold: Fold) -> FoldAdaptati
         fold.train,
         modalities=names,
         condition=chosen.condition_of,
-        effect=next((target for target in target_names(config, corpus) if target in corpus.single_classes), None),
         strength=chosen.strength,
         with_population=chosen.with_population,
     )

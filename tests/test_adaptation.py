@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from mrpnkit.data import Corpus, FirstStep
 from mrpnkit.data.adaptation import Adaptation, Enrolment, Population
-from mrpnkit.data.adaptation.moments import class_effects, moments_of
+from mrpnkit.data.adaptation.moments import moments_of
 from mrpnkit.errors import CorpusError, InputError
 
 WIDTH = 3
@@ -133,58 +133,6 @@ def test_one_condition_is_taken_for_what_it_is() -> None:
     told = fitted.enrol("p11", {"audio": happy}, condition="happy").statistics("p11", "audio")
     naive = fitted.enrol("p11", {"audio": happy}).statistics("p11", "audio")
     assert np.abs(told[0] - truth[0]).max() < 0.5 * np.abs(naive[0] - truth[0]).max()
-
-
-def acted(persons: int, shares: list[list[int]], width: int = 60) -> Corpus:
-    """Persons who differ with variance 9 in each of many numbers and show classes that differ much more; ``shares``
-    are how many clips of each class, for one person after another."""
-    generator = np.random.default_rng(4)
-    own, effects = 3 * generator.standard_normal((persons, width)), np.array([0.0, 10.0, -10.0, 20.0])
-    counts = np.array([shares[person % len(shares)] for person in range(persons)])
-    owner = np.repeat(np.arange(persons), counts.sum(1))
-    label = np.concatenate([np.repeat(np.arange(4), row) for row in counts])
-    clips = own[owner] + effects[label, None] + 3 * generator.standard_normal((len(owner), width))
-    return Corpus.from_arrays(
-        {"face": clips}, {"emotion": [f"e{c}" for c in label]}, groups={"actor": [f"p{p}" for p in owner]}
-    )
-
-
-@pytest.mark.parametrize("shares", [[[5, 5, 5, 5]], [[8, 2, 5, 5], [2, 8, 5, 5], [5, 5, 9, 1]]])
-def test_what_people_differ_by_is_found_beside_their_classes(shares: list[list[int]]) -> None:
-    """The variance that was drawn is found; without the classes it is not, as all people show all of them or in shares
-    of their own."""
-    corpus = acted(60, shares)
-    known = Adaptation.fit(corpus, "actor", effect="emotion").population[""]["face"].between
-    assert abs(known.mean() - 9) < 0.7  # 60 numbers of 60 persons: a standard error of 0.22
-    unknown = Adaptation.fit(corpus, "actor").population[""]["face"].between
-    assert abs(unknown.mean() - 9) > 2.5
-    default = Adaptation.fit(corpus, "actor", condition="emotion").population[""]["face"].between
-    np.testing.assert_array_equal(default, known)
-
-
-def test_effects_are_those_of_least_squares() -> None:
-    generator = np.random.default_rng(0)
-    owners, classes = generator.integers(0, 6, 90), generator.integers(0, 3, 90)
-    means = generator.standard_normal((90, 4)) + owners[:, None] + 2.0 * classes[:, None]
-    design = np.concatenate([np.eye(6)[owners], np.eye(3)[classes]], axis=1)
-    solved = np.linalg.lstsq(design, means, rcond=None)[0][6:]
-    found = class_effects(means, owners, classes)
-    np.testing.assert_allclose(found - found[0], solved - solved[0], atol=1e-6)
-
-
-def test_a_group_of_one_condition_is_weighed_by_how_much_its_clips_differ() -> None:
-    """Clips of one class differ by 9 and not by what classes differ, so a few of them tell more."""
-    corpus = acted(24, [[5, 5, 5, 5]])
-    fitted = Adaptation.fit(corpus, "actor", condition="emotion")
-    clips = [np.full((1, 60), 4.0)] * 3
-    general, special = fitted.population[""]["face"], fitted.population["e0"]["face"]
-    found = fitted.enrol("x", {"face": clips}, condition="e0")
-    weight = 3 / (3 + special.within / general.between)
-    expected = weight * (4.0 - special.mean + general.mean) + (1 - weight) * general.mean
-    np.testing.assert_allclose(found.statistics("x", "face")[0], expected)
-    assert weight.mean() > 0.65
-    assert (3 / (3 + general.within / general.between)).mean() < 0.35
-    assert found.enrol("x", {"face": clips}).statistics("x", "face")[0] != pytest.approx(expected)
 
 
 def test_stored_and_read_back(tmp_path: Path) -> None:

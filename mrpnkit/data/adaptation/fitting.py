@@ -10,7 +10,6 @@ from mrpnkit.data.adaptation.moments import (
     Moments,
     Population,
     SampleMoments,
-    class_effects,
     joined,
     population_of,
     sample_moments,
@@ -34,7 +33,6 @@ def fitted(
     *,
     modalities: Sequence[str] | None,
     condition: str | None,
-    effect: str | None = None,
     window: Slicing | None,
 ) -> Fitted:
     """As :meth:`mrpnkit.data.adaptation.Adaptation.fit` says; samples whose group has no name belong to none."""
@@ -50,21 +48,16 @@ def fitted(
     if condition is not None:
         values = values_of(corpus, condition)[used]
         kinds |= {value: values == value for value in sorted(set(values.tolist()) - {""})}
-    effect = condition if effect is None else effect
-    classes = None if effect is None else values_of(corpus, effect)[used]
     found = Fitted({}, {})
     for name in names:
         samples = {int(row): _sample(corpus, name, int(row), window) for row in used}
-        alike = samples if classes is None else _without_effects(samples, used, owners, classes)
         for kind, inside in kinds.items():
             groups = _groups(samples, used[inside], owners[inside])
             if kind == "":
                 for owner, moments in groups.items():
                     found.groups.setdefault(owner, {})[name] = moments
             if len(groups) >= 2:
-                compared = _groups(alike, used[inside], owners[inside])
-                population = population_of(list(groups.values()), list(compared.values()))
-                found.population.setdefault(kind, {})[name] = population
+                found.population.setdefault(kind, {})[name] = population_of(list(groups.values()))
             elif kind == "":
                 raise InputError(
                     f"Adaptation.fit: {len(groups)} groups of {column!r} have {name!r}; a population needs two."
@@ -96,22 +89,6 @@ def _groups(
         if owner and sample is not None:
             members.setdefault(owner, []).append(sample)
     return {owner: joined(parts) for owner, parts in members.items()}
-
-
-def _without_effects(
-    samples: dict[int, SampleMoments | None],
-    rows: NDArray[np.int64],
-    owners: NDArray[np.str_],
-    classes: NDArray[np.str_],
-) -> dict[int, SampleMoments | None]:
-    """The samples of groups, their means without what their classes add; squares stay, nobody reads them."""
-    there = [place for place, row in enumerate(rows.tolist()) if owners[place] and samples[row] is not None]
-    if not there:
-        return samples
-    means = np.stack([one[0] for place in there if (one := samples[int(rows[place])]) is not None])
-    of_owners, of_classes = (np.unique(values[there], return_inverse=True)[1] for values in (owners, classes))
-    rest = means - class_effects(means, of_owners, of_classes)[of_classes]
-    return {**samples, **{int(rows[place]): (mean, mean**2) for place, mean in zip(there, rest, strict=True)}}
 
 
 def _sample(corpus: Corpus, modality: str, row: int, window: Slicing | None) -> SampleMoments | None:

@@ -14,8 +14,6 @@ from mrpnkit.arrays import Floats
 from mrpnkit.errors import InputError
 
 Vector = Float64[Floats, "features"]
-TURNS = 200
-"""Most turns of :func:`class_effects`; where all groups have all classes alike, two are enough."""
 SampleMoments = tuple[Vector, Vector]
 """Mean and mean square (D,) of the steps of one sample."""
 
@@ -82,54 +80,11 @@ def joined(samples: Sequence[SampleMoments]) -> Moments:
     return Moments(count, mean, variance + spread / count, spread)
 
 
-def population_of(groups: Sequence[Moments], compared: Sequence[Moments] | None = None) -> Population:
-    """Unweighted over groups, two or more.
-
-    Args:
-        groups: as they are.
-        compared: the same groups without what their samples owe to their classes, from which ``between`` is taken; by
-            default as they are.
-    """
-    mean = np.mean([one.mean for one in groups], axis=0)
-    variance = np.mean([one.variance for one in groups], axis=0)
-    return Population(mean, variance, _within(groups), _between(groups if compared is None else compared))
-
-
-def _within(groups: Sequence[Moments]) -> Vector:
-    several = [one for one in groups if one.samples > 1] or groups
-    return np.asarray(np.mean([one.spread for one in several], axis=0))
-
-
-def _between(groups: Sequence[Moments]) -> Vector:
-    """The variance of the groups' means less what chance adds to it, which is that of means of so many samples."""
+def population_of(groups: Sequence[Moments]) -> Population:
+    """Unweighted over groups, two or more; ``between`` is the variance of their means less what chance adds to it."""
     means = np.stack([one.mean for one in groups])
-    chance = _within(groups) * float(np.mean([1 / one.samples for one in groups]))
-    return np.maximum(means.var(axis=0, ddof=1) - chance, 0.0)
-
-
-def class_effects(
-    means: Float64[Floats, "samples features"], owners: NDArray[np.int64], classes: NDArray[np.int64]
-) -> Float64[Floats, "classes features"]:
-    """What samples of each class have more than others, in the additive model mean = group + class, by least squares.
-
-    So groups can be compared that have their classes in other shares, and the classes' own differences are not taken
-    for chance. Found by turns (backfitting), for each number on its own.
-
-    Args:
-        means: of the steps of each sample.
-        owners: the group of each sample, 0 to G − 1.
-        classes: of each sample, 0 to K − 1.
-    """
-    cells = np.zeros((owners.max() + 1, classes.max() + 1))
-    np.add.at(cells, (owners, classes), 1.0)
-    sums = np.zeros((*cells.shape, means.shape[1]))
-    np.add.at(sums, (owners, classes), means)
-    of_groups, of_classes = cells.sum(axis=1)[:, None], np.maximum(cells.sum(axis=0), 1.0)[:, None]
-    effects = np.zeros((cells.shape[1], means.shape[1]))
-    for _ in range(TURNS):
-        groups = (sums.sum(axis=1) - cells @ effects) / of_groups
-        found = (sums.sum(axis=0) - cells.T @ groups) / of_classes
-        moved, effects = np.abs(found - effects).max(initial=0.0), found
-        if moved <= 1e-9 * np.abs(found).max(initial=0.0):
-            break
-    return effects
+    several = [one for one in groups if one.samples > 1] or groups
+    within = np.mean([one.spread for one in several], axis=0)
+    chance = within * float(np.mean([1 / one.samples for one in groups]))
+    between = np.maximum(means.var(axis=0, ddof=1) - chance, 0.0)
+    return Population(means.mean(axis=0), np.mean([one.variance for one in groups], axis=0), within, between)

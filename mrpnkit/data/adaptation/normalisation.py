@@ -28,8 +28,7 @@ class Adaptation:
     A step x of group g becomes (x − m_g) / s_g. From n samples of the group with mean x̄ and variance v,
 
     - m_g = w x̄ + (1 − w) m, where m is the population's mean and w = n / (n + within / between), number by number:
-      for samples that are drawn independently the best linear estimate of the group's mean (empirical Bayes). Samples
-      that hold each class as often as the population does tell more than that, and w is then cautious;
+      the best linear estimate of the group's mean where groups scatter around m (empirical Bayes);
     - s_g² = ((n − 1) v + k v̄) / (n − 1 + k), where v̄ is the population's variance within a group and k the strength.
 
     So a group without samples is normalised as the population is, and one with many by its own values. Made by
@@ -43,7 +42,6 @@ class Adaptation:
         groups: by name, then by modality.
         strength: k, in samples.
         with_population: whether the step as the population normalises it stands beside.
-        conditions: of groups whose samples are all of one condition, by name: ``within`` is then the condition's.
     """
 
     def __init__(
@@ -53,17 +51,12 @@ class Adaptation:
         *,
         strength: float = 10.0,
         with_population: bool = False,
-        conditions: Mapping[str, str] | None = None,
     ) -> None:
         if "" not in population or not strength >= 0:
             raise InputError("Adaptation needs the population of all samples, named '', and a strength of 0 or more.")
         self.population = {condition: dict(found) for condition, found in population.items()}
         self.groups = {name: dict(found) for name, found in (groups or {}).items()}
         self.strength, self.with_population = strength, with_population
-        self.conditions = {name: (conditions or {}).get(name, "") for name in self.groups}
-        unknown = sorted(set(self.conditions.values()) - set(self.population))
-        if unknown:
-            raise InputError(f"Adaptation has no population of the condition {unknown[0]!r} of a group.")
 
     @classmethod
     def fit(
@@ -74,7 +67,6 @@ class Adaptation:
         *,
         modalities: Sequence[str] | None = None,
         condition: str | None = None,
-        effect: str | None = None,
         window: Slicing | None = None,
         strength: float = 10.0,
         with_population: bool = False,
@@ -88,17 +80,14 @@ class Adaptation:
             modalities: which are normalised; by default all.
             condition: a target with classes, or a column; the population is also described for each of its values,
                 so that a group may be enrolled from samples of one condition, such as neutral speech.
-            effect: a target with classes, or a column, whose additive effect on samples is taken out before groups are
-                compared, so that it is not taken for chance; by default ``condition``. Without any, people that all
-                show the same classes seem to differ less than they do.
             window: which steps of a sample count, where it draws nothing at random; by default all.
             strength: k of the variance, in samples.
             with_population: whether the step as the population normalises it stands beside.
 
         Raises:
-            InputError: no such column, modality, condition or effect; fewer than two groups.
+            InputError: no such column, modality or condition; fewer than two groups.
         """
-        found = fitted(corpus, column, rows, modalities=modalities, condition=condition, effect=effect, window=window)
+        found = fitted(corpus, column, rows, modalities=modalities, condition=condition, window=window)
         return cls(found.population, found.groups, strength=strength, with_population=with_population)
 
     @property
@@ -135,7 +124,7 @@ class Adaptation:
 
     def of_population(self) -> "Adaptation":
         """The same adaptation without any group: everybody is normalised as the population."""
-        return self._of({}, {})
+        return self._of({})
 
     def step_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
         """The shape of a normalised step, from that of a step as it is."""
@@ -148,8 +137,7 @@ class Adaptation:
         scale = np.sqrt(np.maximum(general.variance, LEAST))
         if own is None:
             return general.mean, scale
-        within = self._population(modality, self.conditions[group]).within
-        weight = own.samples / (own.samples + within / np.maximum(general.between, LEAST))
+        weight = own.samples / (own.samples + general.within / np.maximum(general.between, LEAST))
         mean = weight * own.mean + (1 - weight) * general.mean
         freedom = own.samples - 1
         if freedom + self.strength > 0:
@@ -207,7 +195,6 @@ class Adaptation:
         content = {"strength": np.array(self.strength), "modalities": np.asarray(self.modalities, dtype=np.str_)}
         content["with_population"] = np.array(self.with_population)
         content |= pack("conditions", self.population) | pack("groups", self.groups)
-        content["condition_of_group"] = np.asarray(list(self.conditions.values()), dtype=np.str_)
         return write_archive(path, Archive("adaptation", content))
 
     @classmethod
@@ -223,10 +210,7 @@ class Adaptation:
             population = unpack(content, "conditions", Population, names)
             groups = unpack(content, "groups", Moments, names)
             both = bool(content["with_population"])
-            told = content["condition_of_group"].tolist() if "condition_of_group" in content else [""] * len(groups)
-            of_groups = dict(zip(groups, map(str, told), strict=True))
-            strength = float(content["strength"])
-            return cls(population, groups, strength=strength, with_population=both, conditions=of_groups)
+            return cls(population, groups, strength=float(content["strength"]), with_population=both)
 
         return read_archive(path, "adaptation", make)
 
@@ -247,12 +231,11 @@ class Adaptation:
             found[name] = own._replace(
                 mean=own.mean - special.mean + general.mean, variance=own.variance * np.clip(scale, 0.01, 100.0)
             )
-        return self._of({**self.groups, group: found}, {**self.conditions, group: condition})
+        return self._of({**self.groups, group: found})
 
-    def _of(self, groups: Mapping[str, Mapping[str, Moments]], conditions: Mapping[str, str]) -> "Adaptation":
+    def _of(self, groups: Mapping[str, Mapping[str, Moments]]) -> "Adaptation":
         """The same population and settings with these groups."""
-        both = self.with_population
-        return Adaptation(self.population, groups, strength=self.strength, with_population=both, conditions=conditions)
+        return Adaptation(self.population, groups, strength=self.strength, with_population=self.with_population)
 
     def _read(self, modality: str, steps: NDArray[np.generic], of_group: tuple[Vector, Vector]) -> Steps:
         own = _normalised(modality, steps, *of_group)
