@@ -190,7 +190,7 @@ def test_fixed_parts_are_joined_where_the_file_has_them(tmp_path: Path) -> None:
 def test_a_run_on_other_data_names_the_arrays_too(tmp_path: Path) -> None:
     """A corpus folder has no options; its modalities, targets and groups are known all the same."""
     steps: dict[str, Any] = {"voice": ARRAYS["face"][:, :3], "face": ARRAYS["face"]}
-    groups = {"person": ARRAYS["person"]}
+    groups = {"person": ARRAYS["person"].tolist()}
     corpus = Corpus.from_arrays(steps, {"mood": np.array(CLASSES)[ARRAYS["mood"]]}, groups=groups)
     run = claimed(tmp_path / "run", {"name": "corpus", "path": "corpus"}, corpus)
     arrays = {**steps, "mood": np.array(CLASSES)[ARRAYS["mood"]], **groups, "remark": np.zeros(3)}

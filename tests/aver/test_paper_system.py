@@ -244,7 +244,7 @@ def test_readers_change_no_result_and_end_with_the_training(corpus: Path, tmp_pa
 def test_batches_are_pinned_where_there_is_cuda(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     job, opened = tiny_job(corpus, tmp_path), Corpus.open(corpus)
     pinned: list[bool] = []
-    real = jobs.loader
+    real = vars(jobs)["loader"]
 
     def noted(*given: Any, pin_memory: bool, **settings: Any) -> Any:
         pinned.append(pin_memory)

@@ -54,7 +54,7 @@ def distance_to_nearest(times: Times, others: Times) -> Times:
     after = np.searchsorted(ordered, times)
     before = (after - 1).clip(0)
     after = np.minimum(after, len(ordered) - 1)
-    return np.minimum(np.abs(times - ordered[before]), np.abs(times - ordered[after]))
+    return np.asarray(np.minimum(np.abs(times - ordered[before]), np.abs(times - ordered[after])))
 
 
 def weighted_mean(values: Boxes, apart: NDArray[np.float64], spread: float) -> Boxes:
