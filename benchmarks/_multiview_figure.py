@@ -45,10 +45,10 @@ def print_table(figures: Mapping[str, Figure], methods: Sequence[str], sets: Seq
         table.add_row(method, *(_cell(figures, name, method) for name in sets))
     table.add_section()
     for method, values in PUBLISHED.items():
-        cells = [f"{down(100 * values[n][0])} → {down(100 * values[n][1])}" if n in values else "" for n in sets]
+        cells = [f"{100 * values[n][0]:.1f} → {100 * values[n][1]:.1f}" if n in values else "" for n in sets]
         table.add_row(f"{method}, published", *cells)
     for method, (value, _, _) in ROSMAP_PUBLISHED.items():
-        table.add_row(f"{method}, published", *(down(100 * value) if n == "rosmap" else "" for n in sets))
+        table.add_row(f"{method}, published", *(f"{100 * value:.1f}" if n == "rosmap" else "" for n in sets))
     console = Console(width=132)
     console.print(table)
     console.print(PUBLISHED_PROTOCOL)
@@ -102,10 +102,10 @@ def markdown(figures: Mapping[str, Figure], methods: Sequence[str], sets: Sequen
         lines += ["", "Measured with `--claims`: other fusions and balancers are not in this table yet."]
     lines += ["", PUBLISHED_PROTOCOL, "", f"| published | {' | '.join(sets)} |", f"|---|{'---:|' * len(sets)}"]
     for method, values in PUBLISHED.items():
-        cells = [f"{down(100 * values[n][0])} → {down(100 * values[n][1])}" if n in values else "" for n in sets]
+        cells = [f"{100 * values[n][0]:.1f} → {100 * values[n][1]:.1f}" if n in values else "" for n in sets]
         lines.append(f"| {method} | {' | '.join(cells)} |")
     for method, (value, _, _) in ROSMAP_PUBLISHED.items():
-        lines.append(f"| {method} | {' | '.join(down(100 * value) if n == 'rosmap' else '' for n in sets)} |")
+        lines.append(f"| {method} | {' | '.join(f'{100 * value:.1f}' if n == 'rosmap' else '' for n in sets)} |")
     lines += _rosmap(figures, methods)
     lines += ["", "| claim | measured | at least | |", "|---|---:|---:|---|"]
     for text, value, least in promises(figures, sets):

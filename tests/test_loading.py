@@ -223,7 +223,7 @@ def test_pairing_keeps_the_first_modality_and_the_label() -> None:
         data.set_epoch(epoch)
         for row in range(10):
             batch = data[row]
-            assert batch.inputs["audio"].steps.tolist() == [100 * row + t for t in range(LENGTHS[row] + 2)]
+            assert batch.inputs["audio"].steps.flatten().tolist() == [100 * row + t for t in range(LENGTHS[row] + 2)]
             assert batch.labels["y"].tolist() == [LABELS[row]]
             if len(batch.inputs["video"].steps):
                 source = int(batch.inputs["video"].steps[0, 0]) // 100

@@ -273,7 +273,7 @@ def test_a_pretraining_runs_on_a_gpu_where_there_is_one(
     what, devices = "faces" if command == "fer2013" else "speakers", []
     monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
     monkeypatch.setattr(
-        f"examples.aver.pretrain.{command}.train_{what}", lambda *about, device, most: devices.append(device)
+        f"examples.aver.pretrain.{command}.train_{what}", lambda *about, device, **others: devices.append(device)
     )
     monkeypatch.setattr(f"examples.aver.pretrain.outcomes.conclude_{what}", lambda *about: None)
     arguments = ["pretrain", command, "--data", "x", "--precision", "float32", *given]
