@@ -47,7 +47,8 @@ def figures(name: str) -> Mapping[str, float]:
 def is_down(printed: str, value: float) -> bool:
     """Whether the digits are those of the value, the rest cut off."""
     scale = 10 ** len(printed.partition(".")[2])
-    return round(float(printed.replace("−", "-")) * scale) == math.floor(value * scale + 1e-6)
+    shown = round(float(printed.replace("−", "-")) * scale)
+    return bool(shown == math.floor(value * scale + 1e-6))
 
 
 def table_rows(text: str) -> Iterator[list[str]]:

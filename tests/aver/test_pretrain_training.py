@@ -234,10 +234,8 @@ def test_a_loss_that_is_not_finite_stops_it(tmp_path: Path) -> None:
 
 def test_no_epoch_is_begun_that_would_end_too_late(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Epochs of ten seconds by a clock that is counted: three fit into 36 of them, and the rest goes on later."""
-    from examples.aver.pretrain import training
-
     ticks = iter(range(0, 10_000, 5))  # an epoch looks three times
-    monkeypatch.setattr(training.time, "perf_counter", lambda: float(next(ticks)))
+    monkeypatch.setattr("examples.aver.pretrain.training.time.perf_counter", lambda: float(next(ticks)))
     said: list[str] = []
     whole = fit(network(), Stripes(6), RECIPE, tmp_path / "whole", about={}, say=said.append)
     assert {row["seconds"] for row in whole} == {10.0}
