@@ -13,12 +13,11 @@ if TYPE_CHECKING:
         MRPN,
         Branch,
         FusionComponent,
-        MRPNFeatures,
-        MRPNOutput,
         ResPerceptron,
         Scoring,
     )
     from mrpnkit.objective import Loss, Objective
+    from mrpnkit.outputs import MRPNFeatures, MRPNOutput
     from mrpnkit.sequences import Padded, Sequences
     from mrpnkit.targets import Classification, MultiLabel, Ordinal, Regression
 
@@ -47,7 +46,8 @@ __all__ = [
 _HOME = {
     "errors": ("MrpnkitError",),
     "feature_norm": ("FeatureNorm",),
-    "mrpn": ("MRPN", "Branch", "FusionComponent", "MRPNFeatures", "MRPNOutput", "ResPerceptron", "Scoring"),
+    "mrpn": ("MRPN", "Branch", "FusionComponent", "ResPerceptron", "Scoring"),
+    "outputs": ("MRPNFeatures", "MRPNOutput"),
     "objective": ("Loss", "Objective"),
     "sequences": ("Padded", "Sequences"),
     "targets": ("Classification", "MultiLabel", "Ordinal", "Regression"),

@@ -25,7 +25,7 @@ from mrpnkit.data import Corpus
 from mrpnkit.data.audit import refuse
 from mrpnkit.errors import ConfigError, InputError, Problem, RunError
 from mrpnkit.experiment import Experiment, audit_of, finite, fold_numbers, run_experiment, summarise
-from mrpnkit.mrpn import FUSED
+from mrpnkit.names import FUSED
 from mrpnkit.parallel import FoldJob, run_folds
 from mrpnkit.records import write_json
 from mrpnkit.runs import RESULTS, Run, claim, is_first_process
@@ -296,7 +296,7 @@ def results_of(ablation: Ablation) -> dict[str, Any]:
     """What ``results.json`` holds: fused metrics of every variant and fold, their spread, paired differences.
 
     ``corpus``, ``split`` and ``tested`` tell on which data and folds: see :func:`mrpnkit.runs.identity_of`,
-    :func:`mrpnkit.data.audit.fingerprint_of` and :func:`mrpnkit.data.audit.digests_of`.
+    :func:`mrpnkit.data.audit.fingerprint_of` and :func:`mrpnkit.data.audit.sample_digests`.
     """
     first = next(iter(ablation.experiments.values()))[0]
     fold = next(iter(first.folds.values()))

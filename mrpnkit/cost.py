@@ -17,8 +17,9 @@ from mrpnkit.config.parts import KINDS
 from mrpnkit.data import Corpus
 from mrpnkit.data.arrays import computable
 from mrpnkit.errors import ConfigError, InputError, MrpnkitError, Problem
-from mrpnkit.mrpn import MRPN, Branch, Fused, MRPNOutput
+from mrpnkit.mrpn import MRPN, Branch
 from mrpnkit.objective import Objective
+from mrpnkit.outputs import Fused, MRPNOutput
 from mrpnkit.registry import OURS
 from mrpnkit.sequences import Sequences
 

@@ -27,7 +27,7 @@ from mrpnkit.build_adaptation import adaptation_findings, protocol_of
 from mrpnkit.build_targets import target_names
 from mrpnkit.config import Config
 from mrpnkit.data import Corpus, Fold
-from mrpnkit.data.audit import Finding, audit, digests_of, fingerprint_of, refuse
+from mrpnkit.data.audit import Finding, audit, fingerprint_of, refuse, sample_digests
 from mrpnkit.errors import RunError
 from mrpnkit.mrpn import MRPN
 from mrpnkit.objective import Objective
@@ -207,7 +207,7 @@ def run_fold(
         "validation_groups": list(fold.validation_groups),
         "samples": {"train": len(fold.train), "validation": len(fold.validation), "test": len(fold.test)},
         "split": fingerprint_of(corpus, fold),
-        "tested": digests_of(corpus, fold),
+        "tested": sample_digests(corpus, fold),
         "seed": config.training.seed,
         "parameters": sum(p.numel() for p in model.parameters()),
         "selected_epoch": kept or trainer.progress.epoch,

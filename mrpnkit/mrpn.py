@@ -2,8 +2,8 @@
 
 Source: Xin Chang and Władysław Skarbek, "Multi-modal Residual Perceptron Network for Audio-Video Emotion
 Recognition", arXiv:2107.10742. Numbers in brackets are the paper's equations. This file needs torch, the ragged batch
-of :mod:`mrpnkit.sequences`, the FeatureNorm of :mod:`mrpnkit.feature_norm` and :mod:`mrpnkit.presence`, which says who
-has which modality: it can be read, or lifted out with them.
+of :mod:`mrpnkit.sequences`, the FeatureNorm of :mod:`mrpnkit.feature_norm`, :mod:`mrpnkit.presence`, which says who has
+which modality, :mod:`mrpnkit.names` and :mod:`mrpnkit.outputs`: it can be read, or lifted out with them.
 
 Where the paper leaves a choice open, the choice and its reason stand in the docstring of the part. One addition runs
 through all parts: a sample may lack a modality. ``present`` tells which samples have it; absent rows are zero in every
@@ -12,8 +12,9 @@ feature, count in no batch statistic, and their side scores in no loss. With eve
 Letters: B batch, D features of a branch, N branches, C scores of a target.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Literal, NamedTuple, cast
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Literal, cast
 
 import torch
 from jaxtyping import Float
@@ -21,11 +22,10 @@ from torch import Tensor, nn
 
 from mrpnkit.errors import InputError
 from mrpnkit.feature_norm import FeatureNorm, Present
+from mrpnkit.names import check_names
+from mrpnkit.outputs import Fused, MRPNFeatures, MRPNOutput
 from mrpnkit.presence import Fallback, anything, fallen_back, presence
 from mrpnkit.sequences import Sequences
-
-FUSED = "fused"
-"""The name of the central score, beside the names of the branches; no branch may have it."""
 
 Network = Literal["n0", "n1", "n2"]
 Absent = Literal["zero", "learned"]
@@ -144,59 +144,12 @@ class Branch(nn.Module):
                 f"Branch: the aggregator {type(aggregator).__name__} has no integer attribute out_features, which "
                 "tells how many features it returns for a sample."
             )
-        self.extractor = extractor
-        self.aggregator = aggregator
+        self.extractor, self.aggregator = extractor, aggregator
         self.out_features = width
 
     def forward(self, inputs: Sequences) -> Float[Tensor, "batch features"]:
         """Ragged batch → f_m (B, D), equation (1)."""
         return cast(Tensor, self.aggregator(self.extractor(inputs)))
-
-
-class MRPNFeatures(NamedTuple):
-    """What lies between branches and scores, by branch.
-
-    f̂_m (3), g_m (4), which samples have the modality, and the extractor's steps, which some fusions read and most
-    do not, so that features made by hand need none.
-    """
-
-    normalised: dict[str, Tensor]
-    corrected: dict[str, Tensor]
-    present: dict[str, Present]
-    sequences: dict[str, Sequences] = {}  # noqa: RUF012  never changed
-
-
-class Part(NamedTuple):
-    """Scores (B, C) of something within a fusion, by target, and which samples (B,) it may be judged by."""
-
-    scores: dict[str, Tensor]
-    present: Present
-
-
-class Fused(NamedTuple):
-    """What a fusion returns that has parts to be trained beside its scores: both, the parts by name."""
-
-    scores: dict[str, Tensor]
-    parts: dict[str, Part]
-
-
-class MRPNOutput(NamedTuple):
-    """All N+1 scores of each target.
-
-    ``fused[target]`` is (B, C); ``branches[branch][target]`` is (B, C), and empty where side scores were not asked
-    for or the network has none (N0). ``present[branch]`` is (B,), True where the sample has the modality, or None
-    when every sample of the batch has it. ``parts`` is empty for the paper's fusion (see :class:`Fused`).
-    """
-
-    fused: dict[str, Tensor]
-    branches: dict[str, dict[str, Tensor]]
-    present: dict[str, Present]
-    parts: dict[str, Part] = {}  # noqa: RUF012  never changed
-
-    @property
-    def judged(self) -> Present:
-        """(B,): True where the fusion has something to judge by, at least one modality; None where all samples do."""
-        return anything(self.present.values())
 
 
 class MRPN(nn.Module):
@@ -269,8 +222,7 @@ class MRPN(nn.Module):
             raise InputError(f"MRPN: n0 has no side scores, so that it cannot fall back to them ({fallback!r}).")
         check_names(branches, "branch")
         check_names(targets, "target")
-        self.network = network
-        self.fallback = fallback
+        self.network, self.fallback = network, fallback
         self.targets = dict(targets)
         self.branches = nn.ModuleDict(branches)
         widths = {name: branch.out_features for name, branch in branches.items()}
@@ -287,11 +239,9 @@ class MRPN(nn.Module):
                 f"MRPN: {type(fusion).__name__} reads the branches' side scores, and N0 has none; choose 'n1' or 'n2'."
             )
 
-        def side_score(width: int, outputs: int) -> nn.Module:
-            if side == "scoring":
-                return Scoring(width, outputs, hidden=hidden, dropout=dropout)
-            return nn.Linear(width, outputs)
-
+        side_score: Callable[[int, int], nn.Module] = nn.Linear
+        if side == "scoring":
+            side_score = partial(Scoring, hidden=hidden, dropout=dropout)
         self.sides = nn.ModuleDict(
             {
                 name: nn.ModuleDict({target: side_score(width, n) for target, n in targets.items()})
@@ -314,10 +264,9 @@ class MRPN(nn.Module):
                 f = branch.aggregator(sequences[name])  # (1)
             except InputError as error:
                 raise InputError(f"Branch {name!r}: {error}") from error
-            mask = present[name]
-            normalised[name] = self.norms[name](f, mask)  # f̂_m of (3)
+            normalised[name] = self.norms[name](f, present[name])  # f̂_m of (3)
             if name in self.perceptrons:
-                corrected[name] = self.perceptrons[name](normalised[name], mask)  # g_m = f'_m (6, 9)
+                corrected[name] = self.perceptrons[name](normalised[name], present[name])  # g_m = f'_m (6, 9)
             else:
                 corrected[name] = normalised[name]  # g_m = f̂_m (7, 8)
         return MRPNFeatures(normalised, corrected, present, sequences)
@@ -326,13 +275,10 @@ class MRPN(nn.Module):
         """From features to the fused scores (7, 8, 9) and, where asked for, the side scores (8, 9)."""
         names = list(self.branches)
         read = [[features.corrected[name] for name in names], [features.present[name] for name in names]]
+        asked = cast("Mapping[str, nn.ModuleDict]", self.sides) if sides or self._needs_sides else {}
         scores = {
-            name: {
-                target: _side(head, features.normalised[name], features.present[name]) for target, head in heads.items()
-            }
-            for name, heads in (
-                cast("Mapping[str, nn.ModuleDict]", self.sides).items() if sides or self._needs_sides else ()
-            )
+            name: {t: _side(head, features.normalised[name], features.present[name]) for t, head in heads.items()}
+            for name, heads in asked.items()
         }
         further: dict[str, Mapping[str, object]] = {"sequences": features.sequences, "sides": scores}
         result = self.fusion(*read, *([further[what][name] for name in names] for what in self.reads))
@@ -352,20 +298,3 @@ class MRPN(nn.Module):
 
 def _side(head: nn.Module, normalised: Tensor, present: Present) -> Tensor:
     return cast(Tensor, head(normalised, present) if isinstance(head, Scoring) else head(normalised))
-
-
-def check_names(names: Mapping[str, object], kind: str) -> None:
-    """Refuses what cannot be a module's name in torch, before torch says so in its own words, or part of a metric's."""
-    if not names:
-        raise InputError(f"MRPN was given no {kind}; expected a mapping of at least one name.")
-    separators = {".": "a dot separates modules", "/": "a slash separates target, head and metric"}
-    for name in names:
-        separator = next((one for one in separators if one in name), None)
-        if not name or separator or hasattr(nn.ModuleDict(), name) or name == FUSED:
-            why = {"": "it is empty", FUSED: "it names the fused score itself"}.get(
-                name, separators[separator] if separator else "torch.nn.ModuleDict has an attribute of that name"
-            )
-            better = name.replace(".", "_").replace("/", "_") if separator else (name or kind) + "_1"
-            raise InputError(
-                f"MRPN: {name!r} cannot be the name of a {kind}: {why}. Rename it, for instance to {better!r}."
-            )

@@ -10,7 +10,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mrpnkit.errors import InputError
-from mrpnkit.mrpn import FUSED, MRPNOutput
+from mrpnkit.names import FUSED
+from mrpnkit.outputs import MRPNOutput
 from mrpnkit.targets import Classification, Counted, Target
 
 

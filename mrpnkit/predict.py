@@ -18,7 +18,8 @@ from mrpnkit.data import Corpus, Modality
 from mrpnkit.data.adaptation import Adaptation, Enrolment
 from mrpnkit.data.arrays import as_known
 from mrpnkit.errors import InputError, RunError
-from mrpnkit.mrpn import FUSED, MRPN
+from mrpnkit.mrpn import MRPN
+from mrpnkit.names import FUSED
 from mrpnkit.objective import Objective
 from mrpnkit.prediction import Prediction
 from mrpnkit.runs import Run

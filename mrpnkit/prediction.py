@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mrpnkit.mrpn import FUSED
+from mrpnkit.names import FUSED
 from mrpnkit.targets import Kind
 
 Answer = str | list[str] | float | None

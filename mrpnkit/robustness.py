@@ -21,7 +21,8 @@ from mrpnkit.build import build_objective
 from mrpnkit.data import Batch, Corpus, CorpusDataset, Loader, ModalityDropout, loader
 from mrpnkit.errors import InputError
 from mrpnkit.experiment import finite, summarise
-from mrpnkit.mrpn import FUSED, MRPN
+from mrpnkit.mrpn import MRPN
+from mrpnkit.names import FUSED
 from mrpnkit.objective import Objective
 from mrpnkit.predict import fit_corpus, scales_of, trained_model
 from mrpnkit.records import write_json

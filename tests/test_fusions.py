@@ -16,7 +16,7 @@ from mrpnkit.errors import InputError
 from mrpnkit.fusions import FUSIONS, GMU, LMF, MBT, TFN, TMC, FiLM, Late, MulT, Multiplicative, Sum, Weighted, Witnesses
 from mrpnkit.fusions.cross_modal import CrossLayer
 from mrpnkit.fusions.witnesses import judged
-from mrpnkit.mrpn import Fused
+from mrpnkit.outputs import Fused
 from tests.numpy_reference import Reference
 from tests.small_models import ragged, randomise, vector_branch
 

@@ -16,7 +16,7 @@ from mrpnkit.data import Corpus, CorpusDataset, loader
 from mrpnkit.errors import ConfigError, InputError
 from mrpnkit.experiment import run_experiment
 from mrpnkit.fusions import FUSIONS, TMC, Late, Witnesses
-from mrpnkit.mrpn import MRPNOutput
+from mrpnkit.outputs import MRPNOutput
 from mrpnkit.train import Trainer
 from tests.small_models import affine_branch
 from tests.small_targets import TOML, every_target

@@ -6,7 +6,8 @@ from torch import Tensor, nn
 
 from mrpnkit import MRPN, Branch, Classification, MRPNOutput, Objective, Sequences
 from mrpnkit.errors import InputError
-from mrpnkit.mrpn import FUSED, Network
+from mrpnkit.mrpn import Network
+from mrpnkit.names import FUSED
 from tests.small_models import Unchanged, affine_branch, ragged, randomise, vector_branch, vector_model
 
 NETWORKS: tuple[Network, ...] = ("n0", "n1", "n2")

@@ -8,7 +8,7 @@ import pytest
 from mrpnkit.build import build_folds
 from mrpnkit.config import parse_config
 from mrpnkit.data import Corpus, Fold
-from mrpnkit.data.audit import digests_of, fingerprint_of
+from mrpnkit.data.audit import fingerprint_of, sample_digests
 from mrpnkit.errors import RunError
 from mrpnkit.experiment import name_of
 from mrpnkit.records import write_json
@@ -44,7 +44,7 @@ def made(folder: Path, corpus: Corpus, *changes: str, older: bool = False) -> Pa
             "selected_epoch": 1,
             "metrics": {"emotion/fused/accuracy": 0.5 + number * len(folder.name) / 50},
             "split": fingerprint_of(corpus, fold),
-            **({} if older else {"tested": digests_of(corpus, fold)}),
+            **({} if older else {"tested": sample_digests(corpus, fold)}),
         }
         write_json(fold_folder(folder, number) / FOLD, content)
     return folder
@@ -107,11 +107,11 @@ def test_hashes_are_of_groups_and_labels_by_id_whatever_the_order_of_rows_and_cl
     )
     tested = [3, 8, 20]
     nobody = np.array([], dtype=np.int64)
-    first = digests_of(corpus, Fold(nobody, nobody, np.array(tested), (), ()))
-    second = digests_of(shuffled, Fold(nobody, nobody, np.array([place[row] for row in tested]), (), ()))
+    first = sample_digests(corpus, Fold(nobody, nobody, np.array(tested), (), ()))
+    second = sample_digests(shuffled, Fold(nobody, nobody, np.array([place[row] for row in tested]), (), ()))
     assert set(first) == {"groups/actor", "groups/sex", "labels/emotion"}
     assert set(second) == {"groups/actor", "labels/emotion", "labels/age"}
     assert all(first[name] == second[name] for name in ("groups/actor", "labels/emotion"))
-    other = digests_of(corpus, Fold(nobody, nobody, np.array([3, 8, 21]), (), ()))
+    other = sample_digests(corpus, Fold(nobody, nobody, np.array([3, 8, 21]), (), ()))
     assert other["labels/emotion"] != first["labels/emotion"]
     assert other["groups/actor"] == first["groups/actor"], "20 and 21 are of one actor"

@@ -24,7 +24,7 @@ from examples.aver.paper.system import Shape, build_extractor, build_system, bui
 from examples.aver.recipe import TARGET
 from mrpnkit import MRPN, Sequences
 from mrpnkit.errors import InputError
-from mrpnkit.mrpn import FUSED
+from mrpnkit.names import FUSED
 from mrpnkit.train import load_weights
 from mrpnkit.train.state import BEST
 

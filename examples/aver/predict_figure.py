@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from examples.aver.clips import SPEECH_RATE, Frames
 from examples.aver.figures import STYLE
 from examples.aver.predict import MoviePrediction
-from mrpnkit.mrpn import FUSED
+from mrpnkit.names import FUSED
 
 MOST_FACES = 8
 """That fit beside each other where the pictures last as long as the time axis."""

@@ -21,7 +21,7 @@ from examples.aver.predict import MoviePrediction, MoviePredictor
 from examples.aver.preparation import MovieSettings, PreparedMovie, prepare_movie
 from examples.aver.preparation.dataset import settings_of as settings_of_corpus
 from mrpnkit.errors import CorpusError
-from mrpnkit.mrpn import FUSED
+from mrpnkit.names import FUSED
 
 
 def settings_of(run: Path, shape: Shape, detector: str | None = None) -> MovieSettings:

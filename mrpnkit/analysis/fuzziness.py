@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from mrpnkit.analysis.axes import ALL, axes_of, members
 from mrpnkit.analysis.outcomes import Outcomes
 from mrpnkit.analysis.significance import Interval, below_zero, bootstrap, holm, holm_of_candidates, sign_flip
-from mrpnkit.mrpn import FUSED
+from mrpnkit.names import FUSED
 
 TRUST = 0.9
 """How much of the branch is believed; the rest is a guess."""

@@ -15,7 +15,7 @@ from mrpnkit.analysis.axes import axes_of, members
 from mrpnkit.analysis.fuzziness import Fuzzy, fuzziness
 from mrpnkit.analysis.outcomes import Outcomes
 from mrpnkit.analysis.significance import Interval, bootstrap, cluster_t_test, holm, mcnemar, several
-from mrpnkit.mrpn import FUSED
+from mrpnkit.names import FUSED
 
 MCNEMAR, BOTH = "McNemar", "McNemar, and t over clusters"
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from mrpnkit.arrays import Bools, Floats, Ints
 from mrpnkit.errors import InputError
-from mrpnkit.mrpn import FUSED
+from mrpnkit.names import FUSED
 from mrpnkit.targets import Kind
 
 KINDS: tuple[Kind, ...] = ("classification", "ordinal")

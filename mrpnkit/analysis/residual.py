@@ -12,7 +12,8 @@ from torch import Tensor
 from mrpnkit.arrays import Floats
 from mrpnkit.data import Batch
 from mrpnkit.errors import InputError
-from mrpnkit.mrpn import MRPN, MRPNFeatures
+from mrpnkit.mrpn import MRPN
+from mrpnkit.outputs import MRPNFeatures
 from mrpnkit.sequences import Sequences
 
 

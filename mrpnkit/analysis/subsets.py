@@ -17,7 +17,8 @@ from torch import Tensor
 from mrpnkit.analysis.significance import Interval, bootstrap
 from mrpnkit.data import Batch
 from mrpnkit.errors import InputError
-from mrpnkit.mrpn import MRPN, MRPNFeatures
+from mrpnkit.mrpn import MRPN
+from mrpnkit.outputs import MRPNFeatures
 from mrpnkit.sequences import Sequences
 
 Subset = tuple[str, ...]

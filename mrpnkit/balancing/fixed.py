@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from mrpnkit.errors import InputError
-from mrpnkit.mrpn import FUSED, MRPN
+from mrpnkit.mrpn import MRPN
+from mrpnkit.names import FUSED
 from mrpnkit.registry import BALANCERS
 
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from mrpnkit.mrpn import MRPNOutput
+from mrpnkit.outputs import MRPNOutput
 
 
 class Step(NamedTuple):

@@ -49,7 +49,7 @@ def robustness(
 
     from mrpnkit.build import build_corpus, build_folds
     from mrpnkit.cli.tables import robustness_tables
-    from mrpnkit.mrpn import FUSED
+    from mrpnkit.names import FUSED
     from mrpnkit.robustness import FOLDER, RATES, metrics_named, robustness_of, write_robustness
     from mrpnkit.runs import Run
 

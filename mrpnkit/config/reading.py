@@ -108,7 +108,7 @@ def _toml(text: str, source: str) -> dict[str, Any]:
 
 def _names(table: Mapping[str, Any]) -> list[Problem]:
     """Names of branches and targets that cannot name a module or a file, and weights of heads that there are not."""
-    from mrpnkit.mrpn import FUSED, check_names  # loads torch, so not before a configuration is read
+    from mrpnkit.names import FUSED, check_names
 
     problems = []
     for section, kind in (("branches", "branch"), ("targets", "target")):
@@ -203,7 +203,7 @@ def _adaptation(config: Config) -> list[Problem]:
 
 
 def _monitor(config: Config) -> list[Problem]:
-    from mrpnkit.mrpn import FUSED
+    from mrpnkit.names import FUSED
     from mrpnkit.targets import KINDS
 
     monitor, heads = config.training.monitor, [FUSED, *(config.branches if config.model.network != "n0" else ())]

@@ -72,7 +72,7 @@ def fingerprint_of(corpus: Corpus, fold: Fold) -> str:
     return found.hexdigest()
 
 
-def digests_of(corpus: Corpus, fold: Fold) -> dict[str, str]:
+def sample_digests(corpus: Corpus, fold: Fold) -> dict[str, str]:
     """Hashes of what is known of the tested samples: ``groups/NAME`` of each column, ``labels/NAME`` of each target.
 
     Samples are taken in the order of their ids and classes by their names. Ids may be no more than numbers: where they

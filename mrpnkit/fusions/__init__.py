@@ -10,7 +10,7 @@ Some ask for more, or give more:
 - An attribute ``reads`` names what else it is called with, as further lists over the branches: ``"sequences"``, the
   steps of the extractors (its constructor then takes their widths as ``sequences``), or ``"sides"``, the side scores by
   target, which N0 does not have.
-- It may return a :class:`mrpnkit.mrpn.Fused`: its scores, and parts that are trained beside them.
+- It may return a :class:`mrpnkit.outputs.Fused`: its scores, and parts that are trained beside them.
 - An attribute ``criterion`` is the loss of its scores and parts in place of the target's own (see
   :class:`mrpnkit.objective.Criterion`).
 

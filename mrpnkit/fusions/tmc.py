@@ -15,7 +15,7 @@ from mrpnkit.errors import InputError
 from mrpnkit.feature_norm import Present
 from mrpnkit.fusions.presence import check_branches, check_classes, check_dropout, kept, scorings
 from mrpnkit.fusions.registry import FUSIONS
-from mrpnkit.mrpn import Fused, Part
+from mrpnkit.outputs import Fused, Part
 
 
 class Opinion(NamedTuple):

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from mrpnkit.analysis import Difference, paired_difference
 from mrpnkit.analysis.ranking import Rank, ranking
 from mrpnkit.errors import RunError
-from mrpnkit.mrpn import FUSED
+from mrpnkit.names import FUSED
 from mrpnkit.records import read_json
 from mrpnkit.report import drawing
 from mrpnkit.report.drawing import Line

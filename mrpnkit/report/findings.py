@@ -27,7 +27,8 @@ from mrpnkit.analysis.subsets import LARGEST
 from mrpnkit.build import build_folds, build_loader
 from mrpnkit.data import Corpus
 from mrpnkit.errors import InputError, RunError
-from mrpnkit.mrpn import FUSED, MRPN
+from mrpnkit.mrpn import MRPN
+from mrpnkit.names import FUSED
 from mrpnkit.predict import trained_model
 from mrpnkit.records import read_json
 from mrpnkit.report.embedding import Embedding, embed

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mrpnkit.mrpn import FUSED
+from mrpnkit.names import FUSED
 from mrpnkit.report.findings import Findings, TargetFindings
 from mrpnkit.report.tables import Table, Value
 from mrpnkit.train import GradientRecord, conflict_share

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mrpnkit.analysis import Cell
-from mrpnkit.mrpn import FUSED
+from mrpnkit.names import FUSED
 from mrpnkit.report import drawing
 from mrpnkit.report.drawing import Line
 from mrpnkit.report.findings import Findings, TargetFindings

@@ -15,7 +15,7 @@ class Origin(NamedTuple):
     """Where a run or an ablation lies, the identity of its corpus, and by number what is known of each of its folds.
 
     Of a fold, ``split`` is its :func:`mrpnkit.data.audit.fingerprint_of`, and ``groups/NAME`` and ``labels/NAME`` are
-    those of :func:`mrpnkit.data.audit.digests_of`. What an older version did not write is not there.
+    those of :func:`mrpnkit.data.audit.sample_digests`. What an older version did not write is not there.
     """
 
     folder: Path

@@ -13,7 +13,7 @@ from mrpnkit.analysis.outcomes import KINDS
 from mrpnkit.build import build_corpus, build_folds, build_objective
 from mrpnkit.data import Corpus, Fold
 from mrpnkit.errors import InputError, MrpnkitError, RunError
-from mrpnkit.mrpn import FUSED
+from mrpnkit.names import FUSED
 from mrpnkit.runs import SCORES, Run
 from mrpnkit.targets import Target
 from mrpnkit.wording import unread

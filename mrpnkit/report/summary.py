@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mrpnkit.errors import RunError
-from mrpnkit.mrpn import FUSED
+from mrpnkit.names import FUSED
 from mrpnkit.records import read_json
 from mrpnkit.runs import RESULTS, Run
 from mrpnkit.train.state import METRICS

@@ -9,7 +9,7 @@ from mrpnkit.analysis import Cell, Fuzzy, Interference, paired_difference
 from mrpnkit.analysis.differences import gains_of, mean_of_known
 from mrpnkit.build_adaptation import protocol_of
 from mrpnkit.config import AdaptationConfig
-from mrpnkit.mrpn import FUSED
+from mrpnkit.names import FUSED
 from mrpnkit.report.findings import Findings, TargetFindings
 from mrpnkit.targets import minimised
 from mrpnkit.train import conflict_share

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from mrpnkit.errors import InputError
 from mrpnkit.feature_norm import Present
-from mrpnkit.mrpn import Fused
+from mrpnkit.outputs import Fused
 from mrpnkit.sequences import Sequences
 from mrpnkit.signature import Signature
 

@@ -5,7 +5,8 @@ from torch import nn
 from mrpnkit.data import CorpusDataset, Loader
 from mrpnkit.errors import InputError
 from mrpnkit.fusions.presence import check_kinds
-from mrpnkit.mrpn import FUSED, MRPN
+from mrpnkit.mrpn import MRPN
+from mrpnkit.names import FUSED
 from mrpnkit.objective import Objective
 
 

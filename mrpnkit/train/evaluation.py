@@ -10,8 +10,9 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from mrpnkit.data import Batch
-from mrpnkit.mrpn import FUSED, MRPNOutput
+from mrpnkit.names import FUSED
 from mrpnkit.objective import Objective
+from mrpnkit.outputs import MRPNOutput
 from mrpnkit.targets import Classification
 
 

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from mrpnkit.balancing.floats import exact
 from mrpnkit.errors import InputError, TrainingError
-from mrpnkit.mrpn import FUSED, MRPN
+from mrpnkit.mrpn import MRPN
+from mrpnkit.names import FUSED
 
 GRADIENTS = "gradients.jsonl"
 

@@ -345,7 +345,7 @@ def test_links_are_not_unpacked(tmp_path: Path) -> None:
 
 
 def test_members_that_python_cannot_unpack(tmp_path: Path) -> None:
-    """Of a compression that zipfile does not know, which it says by NotImplementedError, or encrypted: RuntimeError."""
+    """Of a compression that zipfile does not know, or encrypted."""
     plain = zipped({"a.mp4": CONTENT})
     for name, local, central, value in (("other", 8, 10, 97), ("locked", 6, 8, 1)):
         content = bytearray(plain)

@@ -18,7 +18,8 @@ from examples.aver.recipe import TARGET, build_model
 from mrpnkit import MRPN
 from mrpnkit.data import Corpus, Loader
 from mrpnkit.errors import InputError
-from mrpnkit.mrpn import FUSED, FusionComponent
+from mrpnkit.mrpn import FusionComponent
+from mrpnkit.names import FUSED
 from mrpnkit.train import load_weights
 from mrpnkit.train.state import BEST, LAST
 

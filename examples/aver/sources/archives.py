@@ -34,8 +34,8 @@ def unpack_zip(archive: Path, folder: Path, wanted: Wanted) -> list[Path]:
                     with members.open(member) as source:
                         _write(source, target)
                 written.append(target)
-    # what zipfile raises: NotImplementedError for a compression that it does not know, RuntimeError for encryption
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    # zipfile raises a RuntimeError for encryption and for a compression that it does not know
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
         raise CorpusError(f"{archive} cannot be unpacked: {error}. Remove it and fetch it again.") from error
     return written
 
