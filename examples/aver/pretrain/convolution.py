@@ -84,18 +84,26 @@ class _Convolution(torch.autograd.Function):
         if ctx.needs_input_grad[0]:
             for_maps = conv2d_input(maps.shape, kernel, gradient, ctx.stride, ctx.padding)
         if ctx.needs_input_grad[1]:
-            for_kernel = _kernel_gradient(maps, gradient, kernel.shape, ctx.stride, ctx.padding)
+            for_kernel = kernel_gradient(maps, gradient, kernel.shape, ctx.stride, ctx.padding)
         return for_maps, for_kernel, None, None, None, None
 
 
-def _kernel_gradient(
+def kernel_gradient(
     maps: Float[Tensor, "batch channels rows columns"],
     gradient: Float[Tensor, "batch out height width"],
     shape: torch.Size,
     stride: tuple[int, int],
     padding: tuple[int, int],
 ) -> Float[Tensor, "out channels side side"]:
-    """(D, BHW) times the windows (BHW, KKC), with channels last as they lie in memory."""
+    """The gradient of a kernel (D, C, K, K): (D, BHW) times the windows (BHW, KKC), as they lie with channels last.
+
+    Args:
+        maps: the convolution's input.
+        gradient: of its output.
+        shape: of the kernel.
+        stride: down and to the right.
+        padding: above and below, left and right; of zeros.
+    """
     out, channels, *sides = shape
     height, width = gradient.shape[-2:]
     padded = F.pad(maps.permute(0, 2, 3, 1), (0, 0, padding[1], padding[1], padding[0], padding[0]))
