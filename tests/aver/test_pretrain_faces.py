@@ -5,7 +5,6 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 import pytest
@@ -227,7 +226,7 @@ def test_the_table_of_the_competition_has_blanks_before_its_names(tmp_path: Path
 
 
 def test_a_result_names_the_parts_that_there_were(tmp_path: Path) -> None:
-    from examples.aver.pretrain.fer2013 import FaceOutcome, Views
+    from examples.aver.pretrain.fer2013 import FIRST, FaceOutcome
     from examples.aver.pretrain.outcomes import conclude_faces
     from examples.aver.pretrain.training import Recipe, Scores
 
@@ -236,7 +235,7 @@ def test_a_result_names_the_parts_that_there_were(tmp_path: Path) -> None:
     said = []
     for parts in ("official", "as in the folders"):
         about = {"faces": {"parts": parts}, "cycles": []}
-        outcome = FaceOutcome(torch.nn.Identity(), about, Recipe(), history, dict.fromkeys(get_args(Views), scores))
+        outcome = FaceOutcome(torch.nn.Identity(), about, Recipe(), history, dict.fromkeys(FIRST, scores))
         (tmp_path / parts).mkdir()
         conclude_faces(outcome, tmp_path / parts, tmp_path / f"{parts}.json")
         config = json.loads((tmp_path / f"{parts}.json").read_text())["config"]
@@ -279,7 +278,7 @@ def test_views_are_averaged() -> None:
 
     def scores(pictures: np.ndarray, views: Views) -> torch.Tensor:
         found = face_scores(network, Faces(pictures, np.zeros(5, np.int64)), 48, recipe, views)
-        return found.probabilities
+        return found[views].probabilities
 
     wide = np.pad(grey, ((0, 0), (2, 2), (2, 2)), mode="edge")
     moved = [wide[:, row : row + 48, column : column + 48] for row, column in [(2, 2), (0, 2), (4, 2), (2, 0), (2, 4)]]

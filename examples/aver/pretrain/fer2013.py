@@ -1,9 +1,10 @@
 """An image network learns FER-2013, from pixels of small faces to larger ones, and becomes a visual branch's start."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -19,9 +20,9 @@ CYCLES = (((48, 11), (64, 19)),)
 SIZE = CYCLES[-1][-1][0]
 """Pixels at which the network is selected and tested."""
 
-Views = Literal["shifted", "mirrored", "single"]
-"""Whose probabilities are averaged: a face and its mirror image, each in its place and shifted to four sides, which are
-ten views; a face and its mirror image; a face alone."""
+Views = Literal["single", "mirrored", "shifted"]
+FIRST: Mapping[Views, int] = {"single": 1, "mirrored": 2, "shifted": 10}
+"""How many of ten views are averaged: a face, its mirror image, and both shifted to each of four sides."""
 SHIFT = 24
 """A shift is the side of the picture over this: two pixels of the 48."""
 
@@ -76,7 +77,8 @@ class FaceTask:
 
     def validate(self, network: nn.Module, epoch: int) -> Scores:
         """See :class:`Task`; pictures as they are, not mirrored."""
-        return face_scores(network, self.splits.validation, self._sizes[epoch], self.recipe, "single")
+        scores = face_scores(network, self.splits.validation, self._sizes[epoch], self.recipe, "single")
+        return scores["single"]
 
 
 def face_network(recipe: FaceRecipe) -> nn.Module:
@@ -94,27 +96,29 @@ def face_pixels(network: Any, size: int | None) -> Pixels:
     return Pixels(mean=normal["mean"], std=normal["std"], size=None if size is None else (size, size))
 
 
-def face_scores(network: nn.Module, faces: Faces, size: int, recipe: FaceRecipe, views: Views) -> Scores:
-    """Probabilities (N, 7) of faces enlarged to ``size``, means over their views."""
+def face_scores(network: nn.Module, faces: Faces, size: int, recipe: FaceRecipe, *asked: Views) -> dict[Views, Scores]:
+    """Probabilities (N, 7) of faces enlarged to ``size``, means over so many views as are asked for."""
     pixels, device = face_pixels(network, size), next(network.parameters()).device
-    found: list[Tensor] = []
+    found: dict[Views, list[Tensor]] = {views: [] for views in asked}
     network.eval()
     for pictures in torch.from_numpy(faces.pictures).split(256):
         inputs = pixels(pictures).to(device)
-        means = [probabilities(network, view, recipe.training.precision) for view in _views(inputs, views)]
-        found.append(torch.stack(means).mean(0).cpu())
-    return Scores(torch.cat(found), torch.from_numpy(faces.labels))
+        seen = islice(_views(inputs), max(FIRST[views] for views in asked))
+        told = torch.stack([probabilities(network, view, recipe.training.precision) for view in seen])
+        for views, means in found.items():
+            means.append(told[: FIRST[views]].mean(0).cpu())
+    labels = torch.from_numpy(faces.labels)
+    return {views: Scores(torch.cat(means), labels) for views, means in found.items()}
 
 
-def _views(inputs: Tensor, views: Views) -> list[Tensor]:
-    """Of each picture (B, 3, H, H); what a shift uncovers is the border's own."""
-    found, size = [inputs], inputs.shape[-1]
-    if views == "shifted":
-        far = round(size / SHIFT)
-        wide = F.pad(inputs, [far] * 4, mode="replicate")
-        places = [(far, 0), (0, far), (2 * far, far), (far, 2 * far)]
-        found += [wide[:, :, row : row + size, column : column + size] for row, column in places]
-    return found if views == "single" else [*found, *(view.flip(-1) for view in found)]
+def _views(inputs: Tensor) -> Iterator[Tensor]:
+    """Ten of each picture (B, 3, H, H), a mirror image after each place; what a shift uncovers is the border's own."""
+    size = inputs.shape[-1]
+    far = round(size / SHIFT)
+    wide = F.pad(inputs, [far] * 4, mode="replicate")
+    for row, column in [(far, far), (far, 0), (0, far), (2 * far, far), (far, 2 * far)]:
+        view = wide[:, :, row : row + size, column : column + size]
+        yield from (view, view.flip(-1))
 
 
 class FaceOutcome(NamedTuple):
@@ -157,7 +161,7 @@ def train_faces(
     settings: dict[str, Any] = {"faces": splits.about, "settings": _plain(recipe)}
     history = fit(network, task, recipe.training, out, about=settings, minutes=minutes)
     size = recipe.cycles[-1][-1][0]
-    scores = {views: face_scores(network, splits.test, size, recipe, views) for views in get_args(Views)}
+    scores = face_scores(network, splits.test, size, recipe, *FIRST)
     counts = {part: len(getattr(splits, part).labels) for part in PARTS}
     return FaceOutcome(network, {**settings, "cycles": task.plan, "pictures": counts}, recipe.training, history, scores)
 
