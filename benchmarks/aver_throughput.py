@@ -10,166 +10,38 @@ from disk, augmentation (VA, T), forward, N+1 losses, backward, clipping, AdamW.
 
 A run that was stopped goes on with the ways that are missing from the result file.
 
-    python -m benchmarks.aver_throughput [--small] [--threads N] [--fresh]
+    python -m benchmarks.aver_throughput [--small] [--threads N] [--fresh] [--result FILE]
 """
 
 import argparse
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
-from examples.aver.paper.job import PaperJob, make_paper_trainer
-from examples.aver.paper.options import Aggregator, Options, Schedule, System
-from examples.aver.paper.system import Shape
-from mrpnkit import MRPN
-from mrpnkit.data import Corpus, CorpusWriter, Fold
+from benchmarks._aver_system import CPU, FPS, GPU, SMALL, Size, Way, make_corpus, measure, ways
 from mrpnkit.records import read_json, versions
 from mrpnkit.report import Figure, print_figures, write_result
 from mrpnkit.report.results import machine
 
 RESULTS = Path(__file__).parent / "results"
-FPS, RATE = 29.97, 16000.0
-EMOTIONS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
 
 
-@dataclass(frozen=True)
-class Size:
-    """How much is measured: side of a frame, seconds of a clip, clips of a batch, steps after those that warm up."""
-
-    side: int
-    seconds: float
-    batch: int
-    steps: int
-    warm_up: int
-    cnn: str
-    bands: int
-    hop: int
-
-
-SMALL = Size(side=32, seconds=1.2, batch=2, steps=1, warm_up=1, cnn="test_resnet", bands=32, hop=640)
-CPU = Size(side=224, seconds=1.2, batch=2, steps=2, warm_up=1, cnn="resnet18", bands=256, hop=64)
-GPU = Size(side=224, seconds=3.5, batch=8, steps=40, warm_up=4, cnn="resnet18", bands=256, hop=64)
-
-
-@dataclass(frozen=True)
-class Way:
-    """One way to run the system."""
-
-    aggregator: Aggregator
-    precision: str
-    compiled: bool
-    checkpointing: bool = False
-
-    @property
-    def name(self) -> str:
-        """Such as ``lstm/bfloat16/compiled``."""
-        how = "compiled" if self.compiled else "checkpointing" if self.checkpointing else "eager"
-        return f"{self.aggregator}/{self.precision}/{how}"
-
-
-def ways(*, small: bool) -> list[Way]:
-    """All that are measured: both aggregators and precisions, compiled or not, and checkpointing once."""
-    if small:
-        return [Way("lstm", "float32", compiled=False), Way("transformer", "bfloat16", compiled=False)]
-    aggregators: tuple[Aggregator, ...] = ("lstm", "transformer")
-    eager = [Way(a, p, compiled=False) for p in ("bfloat16", "float32") for a in aggregators]
-    compiled = [Way(a, p, compiled=True) for p in ("bfloat16", "float32") for a in aggregators]
-    return [*eager, Way("lstm", "bfloat16", compiled=False, checkpointing=True), *compiled]
-
-
-def make_corpus(folder: Path, size: Size, clips: int) -> Path:
-    """Noise, shifted from clip to clip: three pretended actors, every emotion by each, written as a corpus is."""
-    generator = np.random.default_rng(0)
-    rates = {"video": FPS, "audio": RATE}
-    frames, samples = round(size.seconds * FPS), round(size.seconds * RATE)
-    video = generator.integers(0, 256, (frames, size.side, size.side, 3), dtype=np.uint8)
-    audio = generator.standard_normal(samples).astype(np.float32)
-    with CorpusWriter(folder, classes={"emotion": EMOTIONS}, rates=rates) as writer:
-        for row in range(clips):
-            groups = {"actor": str(row % 3), "sex": "male"}
-            writer.add(
-                str(row),
-                {"video": np.roll(video, 7 * row, 1), "audio": np.roll(audio, 7 * row)},
-                {"emotion": EMOTIONS[row % 8]},
-                groups,
-            )
-    return folder
-
-
-def measure(way: Way, size: Size, corpus: Path, threads: int, readers: int) -> dict[str, Any]:
-    """Trains some steps in one way; seconds of each step and of waiting, memory, and FLOPs of a clip where eager."""
-    torch.set_num_threads(threads)
-    precision: Any = way.precision
-    half = way.precision == "bfloat16"
-    system = System(cnn=size.cnn, precision=precision, channels_last=half, checkpointing=way.checkpointing,
-                    bands=size.bands, hop=size.hop)  # fmt: skip
-    # Whole clips (NT), so that every step has as many frames; slicing only makes a step cheaper.
-    job = PaperJob(corpus, corpus.parent, "n2", 0, 3, options=Options(time="NT", aggregator=way.aggregator),
-                   system=system, schedule=Schedule(batch_size=size.batch, workers=readers))  # fmt: skip
-    opened = Corpus.open(corpus)
-    rows = np.arange(len(opened))
-    fold = Fold(rows, rows[:2], rows[:2], (), ())  # all clips train; nothing is validated or tested here
-    trainer, _ = make_paper_trainer(job, opened, fold, Shape.of(opened), written=False)
-    model = trainer.plain_model
-    cuda = trainer.accelerator.device.type == "cuda"
-    if way.compiled:
-        _compile(model)
-    model.train()
-    steps, waits, processor, flops = [], [], [], 0.0
-    ticks, start = time.process_time(), time.perf_counter()
-    # The loader reads one batch ahead, while the step before is called; so there is one batch more than steps.
-    for number, batch in zip(range(size.warm_up + size.steps), trainer.batches, strict=False):
-        waited = time.perf_counter() - start
-        if number == 0 and not way.compiled and not way.checkpointing:
-            with FlopCounterMode(display=False) as counter:
-                trainer._step(batch)
-            flops = counter.get_total_flops() / len(batch.rows)
-        else:
-            trainer._step(batch)
-        if cuda:
-            torch.cuda.synchronize()
-        if number >= size.warm_up:
-            steps.append(time.perf_counter() - start)
-            waits.append(waited)
-            processor.append(time.process_time() - ticks)
-        elif cuda:
-            torch.cuda.reset_peak_memory_stats()
-        ticks, start = time.process_time(), time.perf_counter()
-    peak = torch.cuda.max_memory_allocated() if cuda else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return {
-        "way": way.name,
-        "device": torch.cuda.get_device_name() if cuda else "cpu",
-        "step_seconds": steps,
-        "wait_seconds": waits,
-        "processor_seconds": processor,
-        "peak_gib": peak / 2**30,
-        "gflop_per_clip": flops / 1e9,
-    }
-
-
-def result_file() -> Path:
-    """Of a GPU, where there is one, or of the processor."""
-    return RESULTS / ("aver_throughput_gpu.json" if torch.cuda.is_available() else "aver_throughput.json")
-
-
-def measured_before(config: dict[str, Any]) -> list[dict[str, Any]]:
+def measured_before(file: Path, config: dict[str, Any]) -> list[dict[str, Any]]:
     """The ways that the result file has already, where it was made on this machine with this configuration."""
-    if not result_file().is_file():
+    if not file.is_file():
         return []
-    stored = read_json(result_file())
+    stored = read_json(file)
     free = ("load_average_before", "not_measured", "failed")
     before, now = ({k: v for k, v in c.items() if k not in free} for c in (stored["config"], config))
     same = before == now and stored["versions"] == versions() and stored["machine"] == machine()
@@ -220,18 +92,13 @@ def figures_of(found: Sequence[dict[str, Any]], size: Size, peaks: dict[str, flo
         slow, fast = (costs.get(f"{aggregator}/{precision}/eager") for precision in ("float32", "bfloat16"))
         if slow and fast:
             figures[f"{aggregator}/bfloat16_speedup"] = Figure(slow / fast, "times")
+        for precision in ("float32", "bfloat16"):
+            slow, fast = (costs.get(f"{aggregator}/{precision}/{how}") for how in ("eager", "compiled"))
+            if slow and fast:
+                figures[f"{aggregator}/{precision}/compiled_speedup"] = Figure(slow / fast, "times")
     for precision, value in peaks.items():
         figures[f"matmul_peak/{precision}"] = Figure(value, "TFLOP/s")
     return figures
-
-
-def _compile(model: torch.nn.Module) -> None:
-    """Compiles the two CNNs, which do nearly all of the work; what is ragged around them stays eager."""
-    if not isinstance(model, MRPN):
-        raise TypeError(type(model))
-    for branch in model.branches.values():
-        network: torch.nn.Module = branch.extractor.network  # type: ignore[union-attr,assignment]
-        network.compile(dynamic=False)
 
 
 def _apart(way: Way, size: Size, corpus: Path, threads: int, readers: int) -> dict[str, Any]:
@@ -254,6 +121,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=None, help="of the CPU; default: all, with --small 1")
     parser.add_argument("--readers", type=int, default=None, help="loader processes; default: 0, on a GPU up to 12")
     parser.add_argument("--fresh", action="store_true", help="measure again what the result file has")
+    parser.add_argument("--result", type=Path, default=None, help="default: aver_throughput.json, on a GPU …_gpu.json")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
@@ -261,6 +129,7 @@ def main() -> None:
         print(json.dumps(measure(Way(**way), Size(**size), Path(corpus), threads, readers)))
         return
     cuda = torch.cuda.is_available()
+    file = arguments.result or RESULTS / ("aver_throughput_gpu.json" if cuda else "aver_throughput.json")
     threads = arguments.threads or (1 if arguments.small else os.cpu_count() or 1)
     size = SMALL if arguments.small else GPU if cuda else CPU
     readers = arguments.readers if arguments.readers is not None else min(12, os.cpu_count() or 1) if cuda else 0
@@ -282,14 +151,14 @@ def main() -> None:
         else "not measured",
     }
     planned = ways(small=arguments.small)
-    found = [] if arguments.small or arguments.fresh else measured_before(config)
+    found = [] if arguments.small or arguments.fresh else measured_before(file, config)
     done = {one["way"] for one in found}
     failed: list[str] = []
 
     def write() -> None:
         known = {one["way"] for one in found}
         write_result(
-            result_file(),
+            file,
             claim="What a training step of the paper's full system costs on this machine.",
             config={
                 **config,

@@ -8,8 +8,8 @@ import pytest
 
 pytest.importorskip("timm", reason="needs timm: pip install 'mrpnkit[av]'")
 
-from benchmarks import aver_throughput
-from benchmarks.aver_throughput import CPU, GPU, Way, figures_of, measured_before, ways
+from benchmarks._aver_system import CPU, GPU, Way, ways
+from benchmarks.aver_throughput import figures_of, measured_before
 from mrpnkit.records import versions
 from mrpnkit.report.results import machine
 
@@ -31,12 +31,15 @@ def test_figures_of_a_cpu() -> None:
     found = [
         measured("lstm/float32/eager", "cpu", [4.0, 4.0]),
         measured("lstm/bfloat16/eager", "cpu", [1.0, 2.0], 410.0),
+        measured("lstm/bfloat16/compiled", "cpu", [0.5, 0.7]),
     ]
     figures = figures_of(found, CPU, {})
     assert figures["lstm/float32/eager/clips_per_second"].value == pytest.approx(2 / 4)
     assert figures["lstm/bfloat16/eager/clips_per_second"].value == pytest.approx(4 / 3)
     assert figures["lstm/float32/eager/clips_per_processor_second"].value == pytest.approx(1.0)
     assert figures["lstm/bfloat16_speedup"].value == pytest.approx(2.0 / 0.75)
+    assert figures["lstm/bfloat16/compiled_speedup"].value == pytest.approx(0.75 / 0.3)
+    assert "lstm/float32/compiled_speedup" not in figures
     assert figures["lstm/bfloat16/eager/loader_wait"].value == pytest.approx(0.1)
     assert not any("matmul" in name for name in figures)
 
@@ -48,14 +51,13 @@ def test_figures_of_a_gpu_tell_the_share_of_the_peak() -> None:
     assert "lstm/bfloat16/eager/clips_per_processor_second" not in figures
 
 
-def test_what_was_measured_is_kept_on_the_same_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_measured_is_kept_on_the_same_machine(tmp_path: Path) -> None:
     path = tmp_path / "result.json"
-    monkeypatch.setattr(aver_throughput, "result_file", lambda: path)
-    assert measured_before({"threads": 1}) == []
+    assert measured_before(path, {"threads": 1}) == []
     stored = {"config": {"threads": 1, "load_average_before": 9.0, "not_measured": []}, "versions": versions(),
               "machine": machine(), "ways": [measured("lstm/float32/eager", "cpu", [1.0])]}  # fmt: skip
     path.write_text(json.dumps(stored))
-    assert measured_before({"threads": 1, "load_average_before": 0.1}) == stored["ways"]
-    assert measured_before({"threads": 2, "load_average_before": 0.1}) == []
+    assert measured_before(path, {"threads": 1, "load_average_before": 0.1}) == stored["ways"]
+    assert measured_before(path, {"threads": 2, "load_average_before": 0.1}) == []
     path.write_text(json.dumps({**stored, "machine": {"cores": 512}}))
-    assert measured_before({"threads": 1}) == []
+    assert measured_before(path, {"threads": 1}) == []
