@@ -192,8 +192,10 @@ def test_report_is_written(place: Path, capsys: pytest.CaptureFixture[str]) -> N
 
 def test_a_fixed_split_is_reported_as_one(place: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """And not as one of the folds that it stands in place of."""
-    content = (place / "run.toml").read_text(encoding="utf-8").replace(
-        'stratum = "sex"\ncount = 3', 'test = ["1", "2"]\nvalidation = ["3"]'
+    content = (
+        (place / "run.toml")
+        .read_text(encoding="utf-8")
+        .replace('stratum = "sex"\ncount = 3', 'test = ["1", "2"]\nvalidation = ["3"]')
     )
     (place / "fixed.toml").write_text(content, encoding="utf-8")
     call(capsys, "train", place / "fixed.toml", "--set", "training.epochs=1", "--out", tmp_path / "run", "--cpu")

@@ -105,7 +105,8 @@ def test_people_of_a_table_of_the_package_datasets(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("value", [math.inf, -math.inf, 1e39])
 def test_a_number_that_is_no_number_is_named_by_target_and_sample(value: float) -> None:
-    with pytest.raises(InputError, match=rf"'age': the value of sample 2 is {re.escape(str(value))}; expected a number"):
+    shown = re.escape(str(value))
+    with pytest.raises(InputError, match=rf"'age': the value of sample 2 is {shown}; expected a number"):
         Corpus.from_arrays({"face": FACES}, {"age": np.array([20.0, NAN, value, 31.0])})
 
 

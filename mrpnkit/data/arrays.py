@@ -212,9 +212,9 @@ def target_of(name: str, values: Any, classes: Sequence[str] | None) -> tuple[ND
         if not classes and labels.max(initial=0) >= MOST_CLASSES:
             row = int(labels.argmax())
             raise InputError(
-                f"Target {name!r}: label {labels[row]} of sample {row} would make {labels[row] + 1} classes, since whole "
-                "numbers are the classes 0 to the largest. Give codes as texts, which make a class for each that occurs, "
-                "and numbers that are to be predicted as such as floats."
+                f"Target {name!r}: label {labels[row]} of sample {row} would make {labels[row] + 1} classes, since "
+                "whole numbers are the classes 0 to the largest. Give codes as texts, which make a class for each that "
+                "occurs, and numbers that are to be predicted as such as floats."
             )
         names = list(classes) if classes else [str(c) for c in range(int(labels.max(initial=0)) + 1)]
         wrong = np.flatnonzero((labels < -1) | (labels >= len(names)))

@@ -17,7 +17,6 @@ from mrpnkit.data.datasets.places import check_known, existing_file
 from mrpnkit.data.datasets.steps import numbers
 from mrpnkit.errors import CorpusError, InputError
 
-
 OTHER_DELIMITERS = (",", ";", "\t", "|")
 """What else separates the cells of tables."""
 
