@@ -132,4 +132,4 @@ def _cell(answer: Answer) -> str:
         return ""
     if isinstance(answer, list):
         return ";".join(answer)
-    return answer if isinstance(answer, str) else f"{answer:.6g}"
+    return answer if isinstance(answer, str) else str(np.float32(answer))  # as few digits as float32 is read back from

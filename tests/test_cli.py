@@ -190,6 +190,21 @@ def test_report_is_written(place: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert len(json.loads((place / "run" / "report" / "summary.json").read_text(encoding="utf-8"))["curves"]["1"]) == 2
 
 
+def test_a_fixed_split_is_reported_as_one(place: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """And not as one of the folds that it stands in place of."""
+    content = (
+        (place / "run.toml")
+        .read_text(encoding="utf-8")
+        .replace('stratum = "sex"\ncount = 3', 'test = ["1", "2"]\nvalidation = ["3"]')
+    )
+    (place / "fixed.toml").write_text(content, encoding="utf-8")
+    call(capsys, "train", place / "fixed.toml", "--set", "training.epochs=1", "--out", tmp_path / "run", "--cpu")
+    code, _, _ = call(capsys, "report", tmp_path / "run")
+    assert code == 0
+    text = (tmp_path / "run" / "report" / "summary.md").read_text(encoding="utf-8")
+    assert "| folds | one fixed split, groups of 'actor' |" in text
+
+
 def test_report_is_written_where_asked(place: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     code, out, _ = call(capsys, "report", place / "run", "--cluster", "sex", "--out", tmp_path / "there")
     assert code == 0

@@ -54,6 +54,14 @@ def test_arrays_become_modalities(write: Write, tmp_path: Path) -> None:
     assert (corpus.modalities["voice"].rate, corpus.modalities["face"].rate) == (50.0, None)
 
 
+def test_a_sample_may_have_nothing(write: Write, tmp_path: Path) -> None:
+    """As docs/concepts/missing.md says of arrays; an array is by place, so that no id can be spelt otherwise."""
+    source = write({"voice": VOICE, "voice.lengths": np.array([2, 0, 1, 3]), "labels": LABELS})
+    corpus = load(tmp_path, source)
+    assert corpus.ids == ["0", "1", "2", "3"]
+    assert corpus.modalities["voice"].lengths.tolist() == [2, 0, 1, 3]
+
+
 def test_by_default_all_that_is_nothing_else_is_a_modality(write: Write, tmp_path: Path) -> None:
     source = write(
         {"face": FACE, "body": FACE + 1, "y": LABELS, "actor": np.array([7, 7, 8, 8]), "age": FACE[:, 0].copy()}

@@ -191,7 +191,9 @@ def test_options_of_a_modality_are_checked() -> None:
     [
         ("", "is empty; expected a header line"),
         ("id,a,a\n1,2,3\n", "two columns named 'a'"),
-        ("id;a\n1;2\n", "has no column 'id'"),
+        ("id;a\n1;2\n", r"a single column, 'id;a'\. If ';' separates its cells, give the data set delimiter = \";\""),
+        ("id\ta\n1\t2\n", r"delimiter = \"\\t\""),
+        ("name\nx\n", "has no column 'id'"),
         ("id,a\n1,2,3\n", "row 2: 3 cells for 2 columns"),
     ],
 )

@@ -62,6 +62,14 @@ def test_a_class_that_may_mean_missing_is_warned_of(word: str) -> None:
     ]
 
 
+def test_a_class_that_the_user_names_is_not_warned_of() -> None:
+    """As the ordered classes of docs/concepts/targets.md, which begin with "none"."""
+    dataset = {"name": "csv", "path": "x", "modalities": {}, "classes": {"pain": ["none", "mild"]}}
+    targets = {"pain": ["none", "mild", "mild"], "y": ["none", "a", "a"]}
+    found = lines(targets, classes={"pain": ["none", "mild"]}, config={"dataset": dataset})
+    assert [line.split(" is ")[0] for line in found if line.startswith("warning")] == ["warning: 'none' of 'y'"]
+
+
 def test_classes_that_no_sample_has() -> None:
     found = lines({"y": ["a", "c"], "tags": [["p"], []]}, classes={"y": ["a", "b", "c"], "tags": ["p", "q"]})
     assert [line for line in found if line.startswith("warning")] == [

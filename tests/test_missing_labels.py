@@ -1,6 +1,7 @@
 """Labels and groups that are missing, as pandas writes them: missing, and no class or person called nan."""
 
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from mrpnkit.data import Corpus, group_folds
 from mrpnkit.data.adaptation import Adaptation
 from mrpnkit.data.datasets.sample_table import sample_table
 from mrpnkit.data.labels import is_missing
+from mrpnkit.errors import InputError
 
 NAN = math.nan
 FACES = np.arange(8, dtype=np.float32).reshape(4, 2)
@@ -99,3 +101,19 @@ def test_people_of_a_table_of_the_package_datasets(tmp_path: Path) -> None:
     corpus = source.load(tmp_path)
     assert corpus.groups["person"].tolist() == ["ann", "", "bob", ""]
     assert corpus.targets["y"].tolist() == [0, 1, -1, 0]
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf, 1e39])
+def test_a_number_that_is_no_number_is_named_by_target_and_sample(value: float) -> None:
+    shown = re.escape(str(value))
+    with pytest.raises(InputError, match=rf"'age': the value of sample 2 is {shown}; expected a number"):
+        Corpus.from_arrays({"face": FACES}, {"age": np.array([20.0, NAN, value, 31.0])})
+
+
+def test_codes_do_not_become_classes_until_memory_is_full() -> None:
+    dates = np.array([20240101, 20240102, -1, 20240101])
+    with pytest.raises(InputError, match=r"'day': label 20240102 of sample 1 would make 20240103 classes.*as texts"):
+        Corpus.from_arrays({"face": FACES}, {"day": dates})
+    as_texts = Corpus.from_arrays({"face": FACES}, {"day": [None if day < 0 else str(day) for day in dates]})
+    assert as_texts.classes == {"day": ["20240101", "20240102"]}
+    assert as_texts.targets["day"].tolist() == [0, 1, -1, 0]

@@ -22,6 +22,7 @@ from mrpnkit.errors import CorpusError, InputError, RunError
 from mrpnkit.experiment import run_experiment
 from mrpnkit.extraction import extract_corpus
 from mrpnkit.predict import Predictor, evaluate_corpus, fit_corpus, trained_model
+from mrpnkit.prediction import Prediction
 from mrpnkit.runs import Run
 from tests.small_runs import CLASSES, CONFIG, TOML, small_corpus
 
@@ -105,6 +106,17 @@ def test_csv_and_json_say_the_same(run: Path) -> None:
             for name in CLASSES:
                 cell = row[f"emotion/{head}/{name}"]
                 assert (cell == "" and answer is None) or float(cell) == pytest.approx(answer[name], rel=1e-4)
+
+
+def test_a_csv_keeps_the_digits_of_large_values() -> None:
+    """Values whose differences are small beside them, such as times in seconds."""
+    values = np.array([1.7e9, 1.7e9 + 640, 0.1, np.nan], dtype=np.float32)
+    found = Prediction(list("abcd"), {"time": "regression"}, {}, {}, {"fused": {"time": values}})
+    rows = list(csv.DictReader(io.StringIO(found.csv())))
+    for column in ("time", "time/fused"):
+        read = [np.float32(row[column] or "nan") for row in rows]
+        np.testing.assert_array_equal(read, values)
+    assert rows[2]["time"] == "0.1"
 
 
 def test_what_does_not_fit(run: Path, tmp_path: Path) -> None:

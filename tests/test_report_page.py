@@ -16,7 +16,7 @@ from mrpnkit.config import parse_config
 from mrpnkit.errors import InputError, RunError
 from mrpnkit.experiment import run_experiment
 from mrpnkit.report import Findings, find, write_report
-from mrpnkit.report.drawing import Line, lines, points, reliability, ticks
+from mrpnkit.report.drawing import Line, legend, lines, points, reliability, ticks
 from mrpnkit.report.embedding import embed
 from mrpnkit.report.found_tables import misleading_table
 from mrpnkit.report.page import page
@@ -229,6 +229,8 @@ def test_tables_as_csv_and_latex(tmp_path: Path) -> None:
     assert list(csv.reader(io.StringIO(table.csv()))) == [["head", "value", "n"], ["a_b", "0.5", "3"], ["c", "", ""]]
     assert r"a\_b & 0.500 & 3 \\" in table.latex()
     assert r"\caption{50 \% of a\_b}" in table.latex()
+    ages = Table.of("ages", "", [{"age": "<30|>60"}])  # which LaTeX's usual fonts print as other signs
+    assert r"\textless{}30\textbar{}\textgreater{}60 \\" in ages.latex()
     assert r"\begin{tabular}{lrr}" in table.latex()
     assert [path.name for path in write_tables([table], tmp_path)] == ["t.csv", "t.tex"]
     with pytest.raises(InputError, match="Two tables have one name"):
@@ -244,6 +246,18 @@ def test_figures_place_points_where_they_belong() -> None:
     assert reliability([], title="t") == ""
     drawn = points(np.array([[0.0, 0.0], [1.0, 1.0], [0.0, 1.0]]), np.array([0, 0, 1]), title="t")
     assert drawn.count("<path") == 2
+
+
+def test_no_two_lines_of_twenty_look_alike() -> None:
+    """There are eight colours; a comparison of six modalities already has nine lines."""
+    names = [f"n{place}" for place in range(20)]
+    series = [Line(name, [0, 1], [0, place], colour=place) for place, name in enumerate(names)]
+    svg = lines(series, x_label="x", y_label="y", title="t")
+    looks = re.findall(r'<path class="line (s\d)"( stroke-dasharray="[\d ]+")?', svg)
+    assert len(set(looks)) == 20
+    keys = re.findall(r'<span class="key ([^"]+)"></span>(n\d+)', legend(names))
+    assert len({look for look, _ in keys}) == 20
+    assert [name for _, name in keys] == names
 
 
 def test_principal_components_are_scikit_learns() -> None:

@@ -18,8 +18,8 @@ DOUBTFUL = {"na", "n/a", "<na>", "nan", "null", "none"}
 def label_lines(config: "Config", corpus: "Corpus", *, most: int | None = None) -> list[str]:
     """For each target that is trained its kind, its classes with numbers of samples, and how many labels are missing.
 
-    A line of warning follows for classes that are called as other programs write a missing label, and for classes that
-    no sample has.
+    A line of warning follows for classes that are called as other programs write a missing label, unless the data set's
+    option ``classes`` names them, and for classes that no sample has.
 
     Args:
         config: which targets, and of what kind.
@@ -28,7 +28,7 @@ def label_lines(config: "Config", corpus: "Corpus", *, most: int | None = None) 
     """
     from mrpnkit.build_targets import target_config, target_names
 
-    lines = []
+    lines, declared = [], config.dataset.options.get("classes") or {}
     for name in target_names(config, corpus):
         kind, labels = target_config(config, corpus, name).kind, corpus.targets[name]
         missing = int((np.isnan(labels) if labels.dtype.kind == "f" else labels < 0).sum())
@@ -36,7 +36,7 @@ def label_lines(config: "Config", corpus: "Corpus", *, most: int | None = None) 
         counts = _counts(labels, len(names))
         found = _classes(names, counts, most) if names else _values(labels)
         lines.append(f"{name}: {kind}, {found}; {f'{missing} of {labels.size}' if missing else 'no'} labels missing")
-        lines += [f"warning: {text}" for text in _warnings(name, names, counts)]
+        lines += [f"warning: {text}" for text in _warnings(name, names, counts, declared=name in declared)]
     return lines
 
 
@@ -59,12 +59,12 @@ def _counts(labels: NDArray[Any], classes: int) -> list[int]:
     return [int(count) for count in counts]
 
 
-def _warnings(target: str, names: list[str], counts: list[int]) -> list[str]:
+def _warnings(target: str, names: list[str], counts: list[int], *, declared: bool) -> list[str]:
     from mrpnkit.data.datasets.places import listed
 
     found = []
     doubtful = [name for name in names if name.strip().lower() in DOUBTFUL]
-    if doubtful:
+    if doubtful and not declared:
         text = f"{listed(doubtful)} of {target!r} is taken for a class. If it says that a label is missing, leave the "
         found.append(f"{text}cell empty, or give None or −1 in arrays.")
     never = [name for name, count in zip(names, counts, strict=True) if not count]

@@ -15,6 +15,8 @@ from mrpnkit.errors import CorpusError, InputError
 
 FORMAT = 1
 """Of the corpus folder, as ``corpus.json`` says it."""
+MOST_CLASSES = 100_000
+"""That whole numbers make without names of classes: codes, such as dates, would be classes until memory is full."""
 
 
 class Modality(NamedTuple):
@@ -204,9 +206,16 @@ def target_of(name: str, values: Any, classes: Sequence[str] | None) -> tuple[ND
             "several labels, (n, L)."
         )
     if array.dtype.kind == "f":
-        return array.astype(np.float32), None
+        return _values_of(name, array), None
     if array.dtype.kind in "iub":
         labels = array.astype(np.int64)
+        if not classes and labels.max(initial=0) >= MOST_CLASSES:
+            row = int(labels.argmax())
+            raise InputError(
+                f"Target {name!r}: label {labels[row]} of sample {row} would make {labels[row] + 1} classes, since "
+                "whole numbers are the classes 0 to the largest. Give codes as texts, which make a class for each that "
+                "occurs, and numbers that are to be predicted as such as floats."
+            )
         names = list(classes) if classes else [str(c) for c in range(int(labels.max(initial=0)) + 1)]
         wrong = np.flatnonzero((labels < -1) | (labels >= len(names)))
         if len(wrong):
@@ -223,6 +232,19 @@ def target_of(name: str, values: Any, classes: Sequence[str] | None) -> tuple[ND
     if unknown:
         raise InputError(f"Target {name!r}: classes {unknown} are not among the declared {names}.")
     return np.array([place[text] for text in texts], dtype=np.int64), names
+
+
+def _values_of(name: str, array: NDArray[Any]) -> NDArray[np.float32]:
+    """Numbers (n,) that are to be predicted as float32, NaN where one is missing."""
+    with np.errstate(over="ignore"):  # what float32 cannot hold is told as below
+        values = array.astype(np.float32)
+    wrong = np.flatnonzero(np.isinf(values))
+    if len(wrong):
+        raise InputError(
+            f"Target {name!r}: the value of sample {wrong[0]} is {array[wrong[0]]}; expected a number that float32 can "
+            "hold, or NaN (in a table an empty cell) where it is missing."
+        )
+    return values
 
 
 def _are_flags(array: NDArray[Any]) -> bool:

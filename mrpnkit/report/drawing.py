@@ -12,6 +12,10 @@ WIDTH, HEIGHT = 460, 260
 LEFT, RIGHT, TOP, BOTTOM = 46, 10, 10, 34
 COLOURS = 8
 """The page's style has so many colours of series, ``s0`` to ``s7``; ``s0`` is the fusion's."""
+DASHES = ("", "7 3", "2 3")
+"""Of lines whose colours come a second and a third time, so that each can be told from the others."""
+
+_DASHED = ("", " dash1", " dash2")
 
 
 class Line(NamedTuple):
@@ -23,7 +27,6 @@ class Line(NamedTuple):
     low: Sequence[float] | None = None
     high: Sequence[float] | None = None
     colour: int = 0
-    dashed: bool = False
 
 
 class Frame:
@@ -95,7 +98,8 @@ def lines(
             body.append(f'<path class="band f{line.colour % COLOURS}" d="{_path([*forth, *back[::-1]])}Z"/>')
     for line in known:
         points = [frame.at(x, y) for x, y in zip(line.x, line.y, strict=True) if _fine(y)]
-        dash = ' stroke-dasharray="5 3"' if line.dashed else ""
+        pattern = DASHES[_round_of(line.colour)]
+        dash = f' stroke-dasharray="{pattern}"' if pattern else ""
         body.append(f'<path class="line s{line.colour % COLOURS}"{dash} d="{_path(points)}"/>')
         if len(points) <= 12:
             body += [f'<circle class="f{line.colour % COLOURS}" cx="{x}" cy="{y}" r="3"/>' for x, y in points]
@@ -153,10 +157,11 @@ def interval(value: float, low: float, high: float, reach: float) -> str:
 
 
 def legend(names: Mapping[str, int] | Sequence[str]) -> str:
-    """Names beside their colours; a sequence takes the colours in order."""
+    """Names beside their colours, and the dashes of lines; a sequence takes the colours in order."""
     known = names if isinstance(names, Mapping) else {name: place for place, name in enumerate(names)}
     items = "".join(
-        f'<li><span class="key b{colour % COLOURS}"></span>{html.escape(name)}</li>' for name, colour in known.items()
+        f'<li><span class="key b{colour % COLOURS}{_DASHED[_round_of(colour)]}"></span>{html.escape(name)}</li>'
+        for name, colour in known.items()
     )
     return f'<ul class="legend">{items}</ul>'
 
@@ -171,6 +176,11 @@ def ticks(low: float, high: float, count: int = 5) -> list[float]:
     step = next(step * factor for factor in (1, 2, 5, 10) if (high - low) / (step * factor) <= count + 1e-9)
     first = math.ceil(low / step - 1e-9)
     return [round(place * step, 10) for place in range(first, math.floor(high / step + 1e-9) + 1)]
+
+
+def _round_of(colour: int) -> int:
+    """How often the colours were used up before this one, as far as there are dashes to show it."""
+    return min(colour // COLOURS, len(DASHES) - 1)
 
 
 def _wide(ends: tuple[float, float]) -> tuple[float, float]:

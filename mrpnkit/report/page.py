@@ -223,7 +223,7 @@ def features(found: TargetFindings) -> "Markup":
     if not found.embeddings:
         return safe("")
     classes = found.outcomes.classes
-    made: list[str] = [safe(drawing.legend(list(classes)))]
+    made: list[str] = [safe(drawing.legend({name: place % drawing.COLOURS for place, name in enumerate(classes)}))]
     for what in ("tsne", "pca"):
         figures = []
         for head, one in found.embeddings.items():

@@ -186,4 +186,6 @@ def _adaptation(chosen: Mapping[str, Any]) -> str:
 def _folds(folds: Mapping[str, Any], summary: Summary) -> str:
     what = f"groups of {folds['group']!r}" if folds["group"] else "random samples"
     balanced = f", balanced over {folds['stratum']!r}" if folds["stratum"] else ""
+    if folds.get("test"):
+        return f"one fixed split, {what}{balanced}"
     return f"{len(summary.folds)} finished of {folds['count']}, {what}{balanced}"

@@ -11,7 +11,8 @@ from mrpnkit.errors import InputError
 
 Value = str | int | float | bool | None
 LATEX = {"&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}",
-         "^": r"\textasciicircum{}", "\\": r"\textbackslash{}", "−": "$-$", "±": r"$\pm$", "…": r"\dots{}"}  # fmt: skip
+         "^": r"\textasciicircum{}", "\\": r"\textbackslash{}", "<": r"\textless{}", ">": r"\textgreater{}",
+         "|": r"\textbar{}", "−": "$-$", "±": r"$\pm$", "…": r"\dots{}"}  # fmt: skip
 
 
 class Table(NamedTuple):

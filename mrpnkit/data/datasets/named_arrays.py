@@ -55,7 +55,8 @@ def corpus_of_arrays(where: str, names: Sequence[str], read: Callable[[str], Arr
     table = sample_table(
         where, ids, targets={name: arrays.read(name) for name in targets}, groups=groups, classes=choices.classes
     )
-    return table.corpus({name: _modality(arrays, name, ids, choices.rates.get(name)) for name in modalities})
+    found = {name: _modality(arrays, name, ids, choices.rates.get(name)) for name in modalities}
+    return table.corpus(found, bare="keep")  # by place, not by id: a length of 0 is meant
 
 
 class _Parts:

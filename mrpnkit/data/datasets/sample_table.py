@@ -19,6 +19,8 @@ PRESENT_TARGETS = ("labels", "label", "targets", "target", "y")
 
 Unlisted = Literal["refuse", "skip"]
 """What becomes of the steps of a sample that the table of samples does not list."""
+Bare = Literal["refuse", "keep"]
+"""What becomes of a sample without any modality: where steps are found by ids, mostly an id that is spelt otherwise."""
 
 
 class SampleTable(NamedTuple):
@@ -30,22 +32,22 @@ class SampleTable(NamedTuple):
     classes: dict[str, list[str]]
     groups: dict[str, list[str]]
 
-    def corpus(self, modalities: Mapping[str, Modality]) -> Corpus:
-        """The corpus of these samples.
+    def corpus(self, modalities: Mapping[str, Modality], bare: Bare = "refuse") -> Corpus:
+        """The corpus of these samples, and what becomes of those that have no modality.
 
         Raises:
-            CorpusError: no modality, a modality that no sample has, or a sample that has none.
+            CorpusError: no modality, a modality that no sample has, or a sample that has none, if such are refused.
         """
         if not modalities:
             raise CorpusError(f"{self.where} has no modality; name at least one.")
         for name, modality in modalities.items():
             if not modality.lengths.any():
                 raise CorpusError(f"{self.where}: no sample has the modality {name!r}.")
-        bare = np.flatnonzero(sum(modality.lengths for modality in modalities.values()) == 0)
-        if len(bare):
+        empty = np.flatnonzero(sum(modality.lengths for modality in modalities.values()) == 0)
+        if len(empty) and bare == "refuse":
             raise CorpusError(
-                f"{self.where}: {len(bare)} samples have none of the modalities {listed(modalities)}, the first is "
-                f"{self.ids[bare[0]]!r}. Are the ids spelt alike? Else leave such samples out."
+                f"{self.where}: {len(empty)} samples have none of the modalities {listed(modalities)}, the first is "
+                f"{self.ids[empty[0]]!r}. Are the ids spelt alike? Else leave such samples out."
             )
         about = {"source": self.where}
         return Corpus(self.ids, modalities, self.targets, classes=self.classes, groups=self.groups, about=about)

@@ -1,6 +1,7 @@
 """Tables in CSV and Parquet files, read by column and in pieces."""
 
 import csv
+import json
 import math
 from array import array
 from collections.abc import Iterator, Sequence
@@ -15,6 +16,9 @@ from mrpnkit.data.datasets.options import missing_package
 from mrpnkit.data.datasets.places import check_known, existing_file
 from mrpnkit.data.datasets.steps import numbers
 from mrpnkit.errors import CorpusError, InputError
+
+OTHER_DELIMITERS = (",", ";", "\t", "|")
+"""What else separates the cells of tables."""
 
 
 class TableFile(Protocol):
@@ -42,6 +46,12 @@ class CsvTable:
             self.columns: list[str] = next(rows, [])
         if not self.columns:
             raise CorpusError(f"{path} is empty; expected a header line with the names of the columns.")
+        other = next((mark for mark in OTHER_DELIMITERS if mark != delimiter and mark in self.columns[0]), None)
+        if len(self.columns) == 1 and other:
+            raise CorpusError(
+                f"{path} has a single column, {self.columns[0]!r}. If {other!r} separates its cells, give the data set "
+                f"delimiter = {json.dumps(other)} where it has that option, or separate them by {delimiter!r}."
+            )
         twice = [name for name in self.columns if self.columns.count(name) > 1]
         if twice:
             raise CorpusError(f"{path} has two columns named {twice[0]!r}; names must be unique.")
