@@ -1,13 +1,18 @@
-"""Slices of movies, where a container does not say where its key pictures are."""
+"""Slices of movies, and the ends of their streams, where a container does not say where these are."""
 
 from pathlib import Path
 
 import av
 import pytest
 
+from examples.aver.faces import FaceSettings
 from examples.aver.movies import Pictures
 from examples.aver.movies.pictures import Damage
-from tests.aver.movie_files import grey_levels, level_of
+from examples.aver.preparation import MovieSettings, prepare_movie
+from tests.aver.movie_files import grey_levels, level_of, tone, write
+
+CROPS = MovieSettings(faces=FaceSettings(detector="none", size=32, margin=0), rate=25)
+
 
 @pytest.mark.parametrize("start", [0.3, 1.3, 2.2])
 @pytest.mark.parametrize("ending", ["ts", "mpg"])
@@ -28,3 +33,13 @@ def test_a_slice_where_key_pictures_cannot_be_sought(tmp_path: Path, ending: str
     first = max(place for place, (time, _) in enumerate(whole) if time <= start)
     assert part == [seen for seen in whole[first:] if seen[0] < start + 0.5]
     assert pictures.damage == Damage(0, 0, False)
+
+
+def test_a_slice_behind_the_pictures_has_none(tmp_path: Path) -> None:
+    path = write(tmp_path / "movie.mp4", grey_levels(25), sound=tone(3.0))
+    behind = prepare_movie(path, CROPS, start=1.5, end=2.5)
+    assert (len(behind.video), len(behind.audio)) == (0, 16000)
+    assert [str(odd) for odd in behind.oddities] == ["no pictures: they end after 1.00 s, before the slice starts"]
+    last = prepare_movie(path, CROPS, start=0.98, end=1.5)  # the last picture is shown up to 1 s
+    assert len(last.video) == 1
+    assert not len(prepare_movie(path, CROPS, start=1.0, end=1.5).video)
