@@ -1,12 +1,14 @@
 """Slices of movies, and the ends of their streams, where a container does not say where these are."""
 
+from fractions import Fraction
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
 
 from examples.aver.faces import FaceSettings
-from examples.aver.movies import Pictures
+from examples.aver.movies import Pictures, read_sound
 from examples.aver.movies.pictures import Damage
 from examples.aver.preparation import MovieSettings, prepare_movie
 from tests.aver.movie_files import grey_levels, level_of, tone, write
@@ -43,3 +45,22 @@ def test_a_slice_behind_the_pictures_has_none(tmp_path: Path) -> None:
     last = prepare_movie(path, CROPS, start=0.98, end=1.5)  # the last picture is shown up to 1 s
     assert len(last.video) == 1
     assert not len(prepare_movie(path, CROPS, start=1.0, end=1.5).video)
+
+
+@pytest.mark.parametrize(("ending", "codec"), [("mpg", "ac3"), ("mpg", "mp2"), ("ts", "mp2")])
+def test_sound_is_read_to_its_end(tmp_path: Path, ending: str, codec: str) -> None:
+    path = tmp_path / f"sound.{ending}"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=48000, layout="mono")
+        resampler = av.AudioResampler(stream.format.name, "mono", 48000, frame_size=stream.codec_context.frame_size)
+        wave = av.AudioFrame.from_ndarray(tone(2.0, channels=1), format="fltp", layout="mono")
+        wave.sample_rate, wave.pts, wave.time_base = 48000, 0, Fraction(1, 48000)
+        for frame in (*resampler.resample(wave), *resampler.resample(None)):
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    with av.open(str(path)) as container:
+        seconds = sum(frame.samples for frame in container.decode(audio=0)) / 48000
+    samples = read_sound(path).samples
+    assert seconds >= 2.0
+    assert len(samples) / 16000 == pytest.approx(seconds, abs=0.001)
+    assert np.abs(samples[round(1.8 * 16000) : round(1.99 * 16000)]).max() > 0.4
