@@ -6,6 +6,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from av.audio.stream import AudioStream
 
 from examples.aver.faces import FaceSettings
 from examples.aver.movies import Pictures, read_sound
@@ -52,6 +53,7 @@ def test_sound_is_read_to_its_end(tmp_path: Path, ending: str, codec: str) -> No
     path = tmp_path / f"sound.{ending}"
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=48000, layout="mono")
+        assert isinstance(stream, AudioStream)
         resampler = av.AudioResampler(stream.format.name, "mono", 48000, frame_size=stream.codec_context.frame_size)
         wave = av.AudioFrame.from_ndarray(tone(2.0, channels=1), format="fltp", layout="mono")
         wave.sample_rate, wave.pts, wave.time_base = 48000, 0, Fraction(1, 48000)
