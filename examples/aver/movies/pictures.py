@@ -27,6 +27,9 @@ REORDERED = 16
 """Pictures; the most by which H.264 and HEVC let the order in which they are decoded and that in which they are shown
 differ."""
 
+NEARBY = 1.0
+"""Seconds that are sought back where there is no picture at the start of a slice; twice as many each further time."""
+
 
 class Damage(NamedTuple):
     """What was broken of a movie's pictures.
@@ -87,7 +90,9 @@ class Pictures:
     Their time stamps are sorted: an AVI file, which has no others, may give those of the order in which pictures are
     decoded, and H.264 shows them in another.
 
-    A slice is found by seeking to the key picture before it, so that the rest of the movie is not decoded.
+    A slice is found by seeking to the key picture before it, so that the rest of the movie is not decoded. Where that
+    leads behind the slice's start, as in MPEG's streams, which do not know where key pictures are, it is sought further
+    back.
 
     Args:
         path: of the movie.
@@ -119,13 +124,9 @@ class Pictures:
         self.damage = self._found = Damage(0, 0, False)
         with open_movie(self.path) as container:
             self.facts = facts_of(container)
-            stream = next(iter(container.streams.video), None)
+            stream = self._stream(container)
             if stream is None:
                 return
-            stream.thread_count = self.threads
-            stream.thread_type = "NONE" if self.threads == 1 else "AUTO"
-            if self.start > 0:
-                self._seek(container, stream)
             pixel = float(stream.sample_aspect_ratio or 1) or 1.0
             shown: Picture | None = None  # the last one before the slice, which is what is shown when it starts
             for frame, time in self._timed(container, stream):
@@ -142,12 +143,41 @@ class Pictures:
             if shown is not None:
                 yield shown
 
-    def _seek(self, container: "InputContainer", stream: "VideoStream") -> None:
+    def _sought(self, container: "InputContainer", stream: "VideoStream") -> Iterator["VideoFrame"]:
+        """Pictures from one on that is shown at the slice's start or before; from the movie's first if none is."""
+        if self.start <= 0:
+            yield from self._decoded(container, stream)
+            return
+        assert self.facts is not None
+        back = 0.0
+        while back < self.start:
+            self._seek(container, stream, self.start - back)
+            frames = self._decoded(container, stream)
+            first = next(frames, None)
+            if first is not None and (first.time is None or first.time <= self.facts.start + self.start + 1e-6):
+                yield first
+                yield from frames
+                return
+            back = 2 * back or NEARBY
+            self._found = Damage(0, 0, False)
+        with open_movie(self.path) as beginning:  # to seek it may fail in the same way
+            again = self._stream(beginning)
+            if again is not None:
+                yield from self._decoded(beginning, again)
+
+    def _stream(self, container: "InputContainer") -> "VideoStream | None":
+        stream = next(iter(container.streams.video), None)
+        if stream is not None:
+            stream.thread_count = self.threads
+            stream.thread_type = "NONE" if self.threads == 1 else "AUTO"
+        return stream
+
+    def _seek(self, container: "InputContainer", stream: "VideoStream", place: float) -> None:
         import av
 
         assert self.facts is not None
         try:
-            container.seek(int((self.facts.start + self.start) / (stream.time_base or 1)), stream=stream, backward=True)
+            container.seek(int((self.facts.start + place) / (stream.time_base or 1)), stream=stream, backward=True)
         except (av.FFmpegError, OverflowError):  # what cannot be sought in is read from its beginning
             container.seek(0)
 
@@ -166,7 +196,7 @@ class Pictures:
         assert self.facts is not None
         step = 1 / (self.facts.rate or 25.0)
         time = -step
-        for frame in self._decoded(container, stream):
+        for frame in self._sought(container, stream):
             # A picture without a time stamp is taken to follow the one before it.
             time = time + step if frame.time is None else float(frame.time) - self.facts.start
             yield (frame, time, self._found), time

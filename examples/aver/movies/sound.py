@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from examples.aver.clips import SPEECH_RATE
 from examples.aver.movies.oddity import Oddity
-from examples.aver.movies.opening import Facts, facts_of, open_movie
+from examples.aver.movies.opening import facts_of, open_movie
 from mrpnkit.errors import InputError
 
 if TYPE_CHECKING:
@@ -28,6 +28,9 @@ one of eight channels still leaves an eighth."""
 
 EDGE = 0.1
 """Seconds that are read beyond both ends of a slice, so that decoder and resampler have settled where it starts."""
+
+UNSAID = ("mpeg", "mpegts")
+"""Formats that do not say where a stream ends; what FFmpeg tells is where its last packet begins."""
 
 LONGEST = 4 * 3600.0
 """Seconds; time stamps that lie further apart are taken for broken."""
@@ -192,7 +195,7 @@ def _decode(
             expected = round(time * rate) + frame.samples
         if last is not None and expected / rate > last:
             break
-    samples = _laid_out(pieces, rate, _length(about, stream, first, last))
+    samples = _laid_out(pieces, rate, _length(container, stream, first, last))
     counted = max(1, counted)
     return _Decoded(samples, rate, float(np.sqrt(energy / counted)), np.sqrt(energies / counted), broken)
 
@@ -203,11 +206,12 @@ def _padded(*vectors: NDArray[np.float64]) -> list[NDArray[np.float64]]:
     return [np.pad(vector, (0, longest - len(vector))) for vector in vectors]
 
 
-def _length(about: Facts, stream: "AudioStream", first: float, last: float | None) -> float | None:
+def _length(container: "InputContainer", stream: "AudioStream", first: float, last: float | None) -> float | None:
     """Seconds from ``first`` to ``last``, or to where the stream says that it ends: decoders fill up the last frame."""
     ends = [] if last is None else [last - first]
-    if stream.duration is not None and stream.start_time is not None:
-        ends.append(float((stream.start_time + stream.duration) * (stream.time_base or 1)) - about.start - first)
+    if stream.duration is not None and stream.start_time is not None and container.format.name not in UNSAID:
+        until = float((stream.start_time + stream.duration) * (stream.time_base or 1))
+        ends.append(until - facts_of(container).start - first)
     return min(ends, default=None)
 
 

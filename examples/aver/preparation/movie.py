@@ -130,10 +130,12 @@ def prepare_movie(
         pictures = Pictures(path, start=start, end=end, threads=threads)
         faces = settings.faces
         reduced = reduce_movie(pictures, searched=faces.widths[-1], key_seconds=faces.key_seconds)
+        stop = 0.0 if reduced is None else _end(reduced, end)
         if reduced is None:
             odd.append(Oddity("no pictures", "no picture could be decoded"))
+        elif stop <= start + 1e-6:  # the last one came, which is shown no longer
+            odd.append(Oddity("no pictures", f"they end after {stop:.2f} s, before the slice starts"))
         else:
-            stop = _end(reduced, end)
             odd += _picture_oddities(reduced, start, stop, whole=start == 0 and end is None)
             face = find_face(reduced, faces, detector=detector or DETECTORS[faces.detector]())
             odd += face.oddities
