@@ -25,7 +25,9 @@ def presence(branches: Sequence[str], inputs: Mapping[str, Sequences]) -> dict[s
             that do not fit.
     """
     if not isinstance(inputs, Mapping):
-        raise InputError(f"MRPN: the batch is a {type(inputs).__name__}; expected Sequences by modality, such as a dict.")
+        raise InputError(
+            f"MRPN: the batch is a {type(inputs).__name__}; expected Sequences by modality, such as a dict."
+        )
     if inputs.keys() != dict.fromkeys(branches).keys():
         raise InputError(_wrong_names(branches, list(inputs)))
     for name, sequences in inputs.items():

@@ -451,3 +451,14 @@ def test_mmpareto_leaves_branches_without_parameters_to_the_sum() -> None:
     steering.backward(step)
     for name, gradient in left(model).items():
         assert torch.allclose(gradient, usual[name], atol=1e-12), name
+
+
+def test_a_state_that_cannot_be_written_fails_the_contract() -> None:
+    class Forgetful(Sum):
+        def state_dict(self) -> dict[str, Any]:
+            return {"rule": lambda: 0}
+
+        def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+    with pytest.raises(AssertionError, match=r"Forgetful: its state must be plain data, tensors, numbers"):
+        check_balancer(Forgetful, branches=(2,))

@@ -158,7 +158,7 @@ def test_error_texts() -> None:
 
 
 @pytest.mark.parametrize(
-    "target, labels, told",
+    ("target", "labels", "told"),
     [
         (Classification(2), torch.tensor([1, 0, 1]), r"labels of 'x' have shape \(3,\); the batch has 2 samples"),
         (Classification(2), torch.tensor([[1], [0]]), r"Labels of 'x' have type torch.int64 and shape \(2, 1\)"),
@@ -167,7 +167,11 @@ def test_error_texts() -> None:
         (Regression(), torch.ones(2, 1), r"Values of 'x' have type torch.float32 and shape \(2, 1\); expected floats"),
         (Regression("ccc"), torch.ones(1), r"labels of 'x' have shape \(1,\); the batch has 2 samples"),
         (Ordinal(3), torch.tensor([[1], [0]]), r"Labels of 'x' have type torch.int64 and shape \(2, 1\)"),
-        (MultiLabel(["a", "b"]), torch.tensor([1, 0]), r"shape \(2,\); expected torch.int64 \(n, 2\), a column for each"),
+        (
+            MultiLabel(["a", "b"]),
+            torch.tensor([1, 0]),
+            r"shape \(2,\); expected torch.int64 \(n, 2\), a column for each",
+        ),
         (MultiLabel(["a", "b"]), torch.ones(2, 3).long(), r"Labels of 'x' .*\(2, 3\); expected torch.int64 \(n, 2\)"),
     ],
 )

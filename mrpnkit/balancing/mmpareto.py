@@ -22,8 +22,8 @@ class MMPareto:
     loss. Where they agree, cos(f, s) ≥ 0, a = ½ and the direction is that of the sum. Where they conflict, a minimises
     ‖a · f + (1 − a) · s‖ over [0, 1], the Pareto direction, along which neither rises. Conflicts make that vector
     short; it gets the length of f + s where it is shorter, and ``scale`` times that in any case, since the noise of a
-    larger step generalises better. Fusion, residual perceptrons and side heads have their usual gradient, and so has what
-    branches share. For any number of branches and targets; the network must be N1 or N2.
+    larger step generalises better. Fusion, residual perceptrons, side heads, and what branches share have their usual
+    gradient. For any number of branches and targets; the network must be N1 or N2.
 
     Args:
         scale: γ; 1.5 as in the paper.
