@@ -253,7 +253,8 @@ class MRPN(nn.Module):
         """f̂_m and g_m of every branch, each (B, D_m).
 
         Raises:
-            InputError: a modality that is missing or unknown, batches of different sizes, lengths that do not fit.
+            InputError: a modality that is missing, unknown or not given as Sequences, batches of different sizes,
+                lengths that do not fit.
         """
         present = presence(list(self.branches), inputs)
         normalised, corrected, sequences = {}, {}, {}

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mrpnkit.errors import InputError
+from mrpnkit.feature_norm import Present
 from mrpnkit.names import FUSED
 from mrpnkit.outputs import MRPNOutput
 from mrpnkit.targets import Classification, Counted, Target
@@ -137,7 +138,8 @@ class Objective:
         """Scores of all heads and labels (B,) by target → the sum, its terms and how many samples count in each.
 
         Raises:
-            InputError: labels of a target are missing, or a weight names a head that the model does not have.
+            InputError: labels of a target are missing or no such labels, or a weight names a head that the model does
+                not have.
         """
         terms: dict[str, Tensor] = {}
         counts: dict[str, Tensor] = {}
@@ -150,23 +152,36 @@ class Objective:
                     f"Objective: no {'labels' if name not in labels else 'scores'} for the target {name!r}; there are "
                     f"labels for {list(labels)} and scores for {list(output.fused)}."
                 )
-            known = target.known(labels[name])
-            everybody = None if _processes() > 1 else _valid(known)  # processes must count the same heads, all of them
-            heads = {
-                FUSED: (output.fused[name], judged),
-                **{b: (scores[name], output.present.get(b)) for b, scores in output.branches.items()},
-                **{p: (part.scores[name], part.present) for p, part in output.parts.items()},
-            }
-            for head, (scores, present) in heads.items():
-                counted = None if present is None else known & present
-                valid = (everybody or _valid(known)) if counted is None else _valid(counted)
-                losses = self.losses(name, scores, labels[name], counted, of_fusion=head not in output.branches)
-                terms[f"{name}/{head}"] = torch.dot(losses, valid.weights.to(losses.dtype)) / valid.divisor
-                counts[f"{name}/{head}"] = valid.number
+            try:
+                for head, (term, count) in self._heads(name, output, labels[name], judged).items():
+                    terms[f"{name}/{head}"], counts[f"{name}/{head}"] = term, count
+            except (AttributeError, IndexError, RuntimeError, TypeError, ValueError):
+                _check_batch(labels[name], output.fused[name], name)
+                target.check(labels[name], name)
+                raise
         weighted = self.weighted(terms)
         if self.balancer is not None:
             return Loss(self.balancer(weighted), terms, counts)
         return Loss(torch.stack(list(weighted.values())).sum(), terms, counts)
+
+    def _heads(
+        self, name: str, output: MRPNOutput, labels: Tensor, judged: Present
+    ) -> dict[str, tuple[Tensor, Tensor]]:
+        """The term of each head of a target, and how many samples count in it."""
+        known = self.targets[name].known(labels)
+        everybody = None if _processes() > 1 else _valid(known)  # processes must count the same heads, all of them
+        heads = {
+            FUSED: (output.fused[name], judged),
+            **{b: (scores[name], output.present.get(b)) for b, scores in output.branches.items()},
+            **{p: (part.scores[name], part.present) for p, part in output.parts.items()},
+        }
+        found = {}
+        for head, (scores, present) in heads.items():
+            counted = None if present is None else known & present
+            valid = (everybody or _valid(known)) if counted is None else _valid(counted)
+            losses = self.losses(name, scores, labels, counted, of_fusion=head not in output.branches)
+            found[head] = torch.dot(losses, valid.weights.to(losses.dtype)) / valid.divisor, valid.number
+        return found
 
     def losses(
         self, name: str, scores: Tensor, labels: Tensor, counted: Counted = None, *, of_fusion: bool
@@ -196,6 +211,15 @@ class Objective:
                 f"Objective: weights are given for {sorted(unknown)}, which the model does not have; its heads are "
                 f"{[FUSED, *output.present]}."
             )
+
+
+def _check_batch(labels: object, scores: Tensor, name: str) -> None:
+    if not isinstance(labels, Tensor):
+        raise InputError(f"Objective: labels of {name!r} are given as {type(labels).__name__}; expected a tensor.")
+    if labels.shape[:1] != scores.shape[:1]:
+        raise InputError(
+            f"Objective: labels of {name!r} have shape {tuple(labels.shape)}; the batch has {len(scores)} samples."
+        )
 
 
 def _valid(valid: Tensor) -> _Valid:

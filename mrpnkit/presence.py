@@ -21,10 +21,22 @@ def presence(branches: Sequence[str], inputs: Mapping[str, Sequences]) -> dict[s
     """(B,) by branch, True where the sample has the modality; None where all samples of the batch have it.
 
     Raises:
-        InputError: a modality that is missing or unknown, batches of different sizes, lengths that do not fit.
+        InputError: a modality that is missing, unknown or not given as Sequences, batches of different sizes, lengths
+            that do not fit.
     """
+    if not isinstance(inputs, Mapping):
+        raise InputError(
+            f"MRPN: the batch is a {type(inputs).__name__}; expected Sequences by modality, such as a dict."
+        )
     if inputs.keys() != dict.fromkeys(branches).keys():
         raise InputError(_wrong_names(branches, list(inputs)))
+    for name, sequences in inputs.items():
+        if not isinstance(sequences, Sequences):
+            raise InputError(
+                f"MRPN: the modality {name!r} is given as {type(sequences).__name__}; expected Sequences. A vector a "
+                "sample is Sequences.vectors(x), a list of sequences Sequences.of(list), a padded grid "
+                "Sequences.from_padded(values, lengths)."
+            )
     sizes = {name: sequences.lengths.shape[0] for name, sequences in inputs.items()}
     if len(set(sizes.values())) != 1:
         raise InputError(f"MRPN: the modalities have batches of different sizes: {sizes}.")

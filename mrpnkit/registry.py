@@ -183,6 +183,11 @@ class Registry(Generic[T]):
                 f"The {self.kind} {plugin.name!r} of the distribution {_distribution(plugin)!r} cannot be loaded from "
                 f"{plugin.value!r}: {type(error).__name__}: {error}"
             ) from error
+        if not callable(part):
+            raise RegistryError(
+                f"The {self.kind} {plugin.name!r} of the distribution {_distribution(plugin)!r}, {plugin.value!r}, is "
+                f"{part!r}; expected a class, or a function that gives one."
+            )
         return part
 
     def _unknown(self, name: str) -> str:

@@ -10,7 +10,7 @@ import torch
 from scipy.optimize import minimize_scalar
 from torch import Tensor, nn
 
-from mrpnkit import MRPN, Classification, Objective, Sequences
+from mrpnkit import MRPN, Branch, Classification, Objective, Sequences
 from mrpnkit.balancing import BALANCERS, OGMGE, PMR, Fixed, GradientBlending, MMPareto, Sum, Uncertainty
 from mrpnkit.balancing.gradient_blending import Losses, blended
 from mrpnkit.balancing.heads import ratios
@@ -19,7 +19,7 @@ from mrpnkit.balancing.steering import Steering, Step
 from mrpnkit.errors import InputError
 from mrpnkit.mrpn import Network
 from mrpnkit.testing import check_balancer
-from tests.small_models import affine_branch, ragged
+from tests.small_models import Affine, Average, affine_branch, ragged, vector_branch
 
 OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "fixed": {"weights": {"fused": 0.5, "y/b0": 0.0}},
@@ -412,3 +412,53 @@ class Inherits(Broken):
 def test_a_broken_balancer_is_found(part: Any, text: str) -> None:
     with pytest.raises(AssertionError, match=text):
         check_balancer(part, branches=(2,))
+
+
+class Wider(nn.Module):
+    """Extractor: a dense unit of a branch's own behind one that branches share."""
+
+    def __init__(self, shared: Affine) -> None:
+        super().__init__()
+        self.shared, self.own = shared, Affine(4, 4)
+
+    def forward(self, inputs: Sequences) -> Sequences:
+        found: Sequences = self.own(self.shared(inputs))
+        return found
+
+
+@pytest.mark.parametrize("balancer", [OGMGE(noise=0.0), MMPareto()])
+def test_what_branches_share_keeps_its_gradient(balancer: Any) -> None:
+    """It is no branch's own: a side loss of one reaches it as that of another does."""
+    torch.manual_seed(1)
+    shared = Affine(3, 4)
+    model = MRPN({f"b{m}": Branch(Wider(shared), Average(4)) for m in range(2)}, {"y": 3}).double().train()
+    inputs = {name: Sequences.vectors(torch.randn(7, 3).double()) for name in model.branches}
+    objective = Objective({"y": Classification(3)}, balancer=balancer)
+    steering, output = Steering(balancer, model, {"y": "classification"}), model(inputs)
+    loss = objective(output, {"y": LABELS})
+    total = torch.stack(list(loss.terms.values())).sum()
+    usual = {n: torch.autograd.grad(total, p, retain_graph=True)[0] for n, p in model.named_parameters()}
+    steering.backward(Step(output, {"y": LABELS}, objective.weighted(loss.terms), loss.total))
+    changed = [name for name, grad in left(model).items() if not torch.allclose(grad, usual[name], atol=1e-12)]
+    assert changed
+    assert all(".own." in name for name in changed)
+
+
+def test_mmpareto_leaves_branches_without_parameters_to_the_sum() -> None:
+    model = MRPN({f"b{m}": vector_branch(3 + m) for m in range(2)}, {"y": 3}).double().train()
+    step, steering = step_of(model, MMPareto())
+    usual = plain(model)
+    steering.backward(step)
+    for name, gradient in left(model).items():
+        assert torch.allclose(gradient, usual[name], atol=1e-12), name
+
+
+def test_a_state_that_cannot_be_written_fails_the_contract() -> None:
+    class Forgetful(Sum):
+        def state_dict(self) -> dict[str, Any]:
+            return {"rule": lambda: 0}
+
+        def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+    with pytest.raises(AssertionError, match=r"Forgetful: its state must be plain data, tensors, numbers"):
+        check_balancer(Forgetful, branches=(2,))

@@ -1,6 +1,8 @@
 """Balancers and fusions in a training: a trainer that is resumed, two processes against one, and a TOML file."""
 
+import copy
 import multiprocessing
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -72,6 +74,22 @@ def test_a_killed_training_goes_on_bitwise(name: str, tmp_path: Path) -> None:
     ]
     for key, value in whole.plain_model.state_dict().items():
         assert torch.equal(value, again.plain_model.state_dict()[key]), key
+
+
+@pytest.mark.parametrize("name", BALANCERS)
+def test_a_balanced_network_can_be_copied_and_pickled(name: str) -> None:
+    """Also where the balancer listens to it; a copy is a network of its own, which the balancer does not hear."""
+    balancer = BALANCERS[name]()
+    trained = training(None, balancer)
+    trained.fit()
+    model = trained.plain_model
+    inputs = {name: ragged([2, 0, 3], toy().features(name)) for name in toy().modalities}
+    for other in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        assert torch.equal(other.eval()(inputs).fused["y"], model.eval()(inputs).fused["y"])
+        other.train()(inputs)
+        assert not getattr(balancer, "_features", {})
+        copy.deepcopy(other)
+    pickle.loads(pickle.dumps(trained.objective))
 
 
 @pytest.mark.parametrize("name", BALANCERS)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from mrpnkit.config.parts import KINDS
-from mrpnkit.errors import DependencyError, RegistryError
+from mrpnkit.errors import DependencyError, InputError, RegistryError
 from mrpnkit.testing import check_configuration
 
 OPTIONS: Mapping[str, Mapping[str, Any]] = {
@@ -70,3 +70,8 @@ def test_a_sound_part_passes() -> None:
 def test_what_cannot_be_configured_is_found(part: Callable[..., object], options: dict[str, Any], text: str) -> None:
     with pytest.raises(AssertionError, match=text):
         check_configuration(part, options)
+
+
+def test_a_kind_that_there_is_not() -> None:
+    with pytest.raises(InputError, match="there is no kind 'extractors'; expected 'data set', 'extractor', 'aggregato"):
+        check_configuration(sound, kind="extractors")

@@ -7,9 +7,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from mrpnkit import MRPN, Sequences
 from mrpnkit.errors import InputError
 from mrpnkit.fusions import FUSIONS
 from mrpnkit.testing import check_fusion
+from tests.small_models import affine_branch
 
 OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "mult": {"width": 8, "layers": 1, "heads": 2},
@@ -22,6 +24,22 @@ def test_registered_fusions(name: str) -> None:
     before = torch.get_rng_state()
     check_fusion(FUSIONS[name], OPTIONS.get(name))
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("name", sorted(FUSIONS.names()))
+def test_a_batch_of_no_samples_has_no_scores(name: str, training: bool) -> None:
+    """As of every part of torch; every parameter gets its gradient of zero."""
+    steps = {"sequences": [3, 3]} if name in OPTIONS else {}
+    fusion = FUSIONS[name]([3, 3], {"y": 4}, **OPTIONS.get(name, {}), **steps)
+    branches = {f"b{m}": affine_branch(2, 3) for m in range(2)}
+    model = MRPN(branches, {"y": 4}, network="n1", fusion=fusion).train(training)
+    output = model({b: Sequences.absent(0, torch.zeros(0, 2)) for b in branches}, sides=True)
+    assert output.fused["y"].shape == (0, 4)
+    (output.fused["y"].sum() + sum(side["y"].sum() for side in output.branches.values())).backward()
+    for parameter in model.parameters():
+        assert parameter.grad is not None
+        assert not parameter.grad.any()
 
 
 @pytest.mark.parametrize("rule", ["product", "weighted"])

@@ -294,6 +294,10 @@ def test_wrong_modalities() -> None:
         model(batch() | {"smell": ragged([1] * 5, 5)})
     with pytest.raises(InputError, match=r"Missing: video .*Unknown: vidoe\."):
         model(two | {"vidoe": ragged([1] * 5, 5)})
+    with pytest.raises(InputError, match=r"'video' is given as Tensor; expected Sequences\. A vector a sample is Sequ"):
+        model(two | {"video": torch.zeros(5, 5)})
+    with pytest.raises(InputError, match=r"the batch is a list; expected Sequences by modality"):
+        model(list(batch().values()))
 
 
 def test_batches_that_do_not_fit() -> None:

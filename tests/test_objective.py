@@ -2,12 +2,14 @@
 
 from math import log
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from mrpnkit import Classification, MRPNOutput, Objective
+from mrpnkit import Classification, MRPNOutput, MultiLabel, Objective, Ordinal, Regression
 from mrpnkit.errors import InputError
+from mrpnkit.targets import Target
 from tests.small_models import ragged, vector_model
 
 # softmax of (0, log 3) is (1/4, 3/4); of (0, 0) is (1/2, 1/2)
@@ -153,3 +155,29 @@ def test_error_texts() -> None:
     actor = Objective({"actor": Classification(2)})
     with pytest.raises(InputError, match=r"no scores for the target 'actor'.*scores for \['emotion'\]"):
         actor(output(), {"actor": LABELS})
+
+
+@pytest.mark.parametrize(
+    ("target", "labels", "told"),
+    [
+        (Classification(2), torch.tensor([1, 0, 1]), r"labels of 'x' have shape \(3,\); the batch has 2 samples"),
+        (Classification(2), torch.tensor([[1], [0]]), r"Labels of 'x' have type torch.int64 and shape \(2, 1\)"),
+        (Classification(2), torch.tensor([1, 2]), r"Label 2 of 'x' \(sample 1"),
+        (Classification(2), np.array([1, 0]), r"labels of 'x' are given as ndarray; expected a tensor"),
+        (Regression(), torch.ones(2, 1), r"Values of 'x' have type torch.float32 and shape \(2, 1\); expected floats"),
+        (Regression("ccc"), torch.ones(1), r"labels of 'x' have shape \(1,\); the batch has 2 samples"),
+        (Ordinal(3), torch.tensor([[1], [0]]), r"Labels of 'x' have type torch.int64 and shape \(2, 1\)"),
+        (
+            MultiLabel(["a", "b"]),
+            torch.tensor([1, 0]),
+            r"shape \(2,\); expected torch.int64 \(n, 2\), a column for each",
+        ),
+        (MultiLabel(["a", "b"]), torch.ones(2, 3).long(), r"Labels of 'x' .*\(2, 3\); expected torch.int64 \(n, 2\)"),
+    ],
+)
+def test_labels_that_do_not_fit_are_named_with_their_target(target: Target, labels: Tensor, told: str) -> None:
+    """In a loop of one's own, which checks nothing beforehand; of several targets, the one that is wrong is named."""
+    scores = {"x": torch.zeros(2, target.outputs), "y": torch.zeros(2, 2)}
+    both = Objective({"y": Classification(2), "x": target})
+    with pytest.raises(InputError, match=told):
+        both(MRPNOutput(scores, {}, {"audio": None}), {"x": labels, "y": torch.tensor([0, 1])})

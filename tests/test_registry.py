@@ -133,6 +133,13 @@ def test_a_broken_plugin_names_its_distribution(
     assert caught.value.__cause__ is not None
 
 
+def test_a_plugin_that_leads_to_no_class_names_its_distribution(shapes: Registry[type], install: Install) -> None:
+    install("no-shapes", "SIDES = 6", hexagon="SIDES")
+    text = "The shape 'hexagon' of the distribution 'no-shapes', 'no_shapes:SIDES', is 6; expected a class, or a functi"
+    with pytest.raises(RegistryError, match=text):
+        shapes["hexagon"]
+
+
 def test_two_distributions_with_one_name(shapes: Registry[type], install: Install) -> None:
     install("hexagons", "class Hexagon: ...", hexagon="Hexagon")
     install("more-hexagons", "class Hexagon: ...", hexagon="Hexagon")

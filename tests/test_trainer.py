@@ -10,14 +10,16 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from mrpnkit import MRPN, Classification, Objective
+from mrpnkit import MRPN, Branch, Classification, Objective
+from mrpnkit.balancing import MMPareto
 from mrpnkit.data import Corpus, CorpusDataset, Loader, loader, set_epoch
 from mrpnkit.errors import InputError, TrainingError
 from mrpnkit.mrpn import Network
 from mrpnkit.train import EpochReport, Trainer, load_weights
-from tests.small_models import affine_branch, randomise
+from tests.small_models import Affine, Average, affine_branch, randomise
 
 WIDTHS = {"audio": 3, "video": 4, "pulse": 2}
 CLASSES = 3
@@ -437,3 +439,44 @@ def test_any_loader_will_do() -> None:
     batches: Loader = torch.utils.data.DataLoader(Own(), batch_size=8, collate_fn=lambda batch: batch)
     history = trainer(corpus, network(list(corpus.modalities)), batches=batches, epochs=1).fit()
     assert history[-1].step == 3
+
+
+@pytest.mark.parametrize("balancer", [None, MMPareto()])
+def test_gradients_of_parameters_that_the_optimizer_lacks_do_not_add_up(balancer: MMPareto | None) -> None:
+    """They are those of the last step, as where the optimizer has them with a learning rate of 0."""
+    corpus, found = toy(48), []
+    for lacking in (True, False):
+        model = network(list(corpus.modalities))
+        own = {id(p) for p in model.branches[next(iter(corpus.modalities))].parameters()}
+        groups = [{"params": [p for p in model.parameters() if id(p) not in own], "lr": 1e-2}]
+        if not lacking:
+            groups.append({"params": [p for p in model.parameters() if id(p) in own], "lr": 0.0})
+        Trainer(
+            model,
+            Objective({"y": Classification(CLASSES)}, balancer=balancer),
+            loader(CorpusDataset(corpus), 16, shuffle_seed=1),
+            optimizer=torch.optim.SGD(groups),
+            epochs=3,
+            cpu=True,
+        ).fit()
+        found.append([p.grad for p in model.parameters()])
+    for one, other in zip(*found, strict=True):
+        assert one is not None
+        assert torch.equal(one, other)
+
+
+def test_branches_may_share_an_extractor(tmp_path: Path) -> None:
+    """The weights of the file are those of the network, and a network of the same kind takes them."""
+    draw = np.random.default_rng(0)
+    hands = {hand: draw.normal(size=(32, 3)) for hand in ("left", "right")}
+    corpus = Corpus.from_arrays(hands, {"y": draw.integers(0, CLASSES, 32)}, classes={"y": ["a", "b", "c"]})
+    models = []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        shared = Affine(3, 5)
+        models.append(MRPN({n: Branch(shared, Average(5)) for n in hands}, {"y": CLASSES}))
+        trainer(corpus, models[-1], folder=tmp_path).fit(keep="last")
+    weights = load_file(tmp_path / "last.safetensors")
+    for name, value in models[0].state_dict().items():
+        assert torch.equal(value, weights[name]), name
+        assert torch.equal(value, models[1].state_dict()[name]), name

@@ -1,5 +1,6 @@
 """What balancers read out of a step: how well each branch does by its own scores, and which parameters are its own."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -12,7 +13,7 @@ from mrpnkit.mrpn import MRPN
 
 
 def branches_of(balancer: object, model: nn.Module) -> dict[str, list[nn.Parameter]]:
-    """The trained parameters of each branch that has a side score, by name.
+    """The trained parameters of each branch that has a side score, by name; those that branches share are left out.
 
     Raises:
         InputError: a model without side scores, by which this balancer compares branches.
@@ -23,7 +24,11 @@ def branches_of(balancer: object, model: nn.Module) -> dict[str, list[nn.Paramet
             f"{type(balancer).__name__} compares branches by their side scores, and {what} has none; choose network "
             "'n1' or 'n2'."
         )
-    return {name: [p for p in branch.parameters() if p.requires_grad] for name, branch in model.branches.items()}
+    owners = Counter(p for branch in model.branches.values() for p in branch.parameters())
+    return {
+        name: [p for p in branch.parameters() if p.requires_grad and owners[p] == 1]
+        for name, branch in model.branches.items()
+    }
 
 
 def classifications(balancer: object, kinds: Mapping[str, str]) -> list[str]:

@@ -22,8 +22,8 @@ class MMPareto:
     loss. Where they agree, cos(f, s) ≥ 0, a = ½ and the direction is that of the sum. Where they conflict, a minimises
     ‖a · f + (1 − a) · s‖ over [0, 1], the Pareto direction, along which neither rises. Conflicts make that vector
     short; it gets the length of f + s where it is shorter, and ``scale`` times that in any case, since the noise of a
-    larger step generalises better. Fusion, residual perceptrons and side heads have their usual gradient. For any
-    number of branches and targets; the network must be N1 or N2.
+    larger step generalises better. Fusion, residual perceptrons, side heads, and what branches share have their usual
+    gradient. For any number of branches and targets; the network must be N1 or N2.
 
     Args:
         scale: γ; 1.5 as in the paper.
@@ -51,6 +51,9 @@ class MMPareto:
         owned = {name: own for name, own in self._parameters.items() if own}
         sides = [loss for name, loss in step.losses.items() if name.rpartition("/")[2] in self._parameters]
         every = [parameter for own in owned.values() for parameter in own]
+        if not every:  # nothing but vectors, or all of it frozen
+            step.total.backward()
+            return
         # A side loss reaches no branch but its own, so the gradient of their sum holds each branch's own.
         gradients = torch.autograd.grad(torch.stack(sides).sum(), every, retain_graph=True, allow_unused=True)
         of_sides = {p: torch.zeros_like(p) if g is None else averaged(g) for p, g in zip(every, gradients, strict=True)}

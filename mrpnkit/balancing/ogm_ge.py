@@ -22,7 +22,7 @@ class OGMGE:
     ρ_m > 1. Then noise of the gradient's own size is added to each of its tensors, N(0, noise² · var(gradient)), which
     gives back what the smaller step takes from the search. The paper gets the branches' probabilities by taking its
     linear fusion apart; here the side scores give them, whatever the fusion, so the network must be N1 or N2. For more
-    than two branches the others' mean takes the other's place.
+    than two branches the others' mean takes the other's place. What branches share keeps its gradient.
 
     Three further things differ from the authors' code. Here the leader alone gets noise; there every branch does, with
     a factor of 1 before the gradient of the one that does not lead. Here all parameters of the leader are modulated and

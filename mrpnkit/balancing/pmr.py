@@ -87,14 +87,7 @@ class PMR:
             width, device = cast(Branch, model.branches[name]).out_features, next(model.parameters()).device
             self._sums[name] = torch.zeros(model.targets[self.target], width, device=device)
             self._counts[name] = torch.zeros(model.targets[self.target], device=device)
-            self._hooks.append(norm.register_forward_hook(self._listener(name)))
-
-    def _listener(self, name: str) -> Any:
-        def listen(module: nn.Module, inputs: object, features: Tensor) -> None:
-            if module.training:
-                self._features[name] = features
-
-        return listen
+            self._hooks.append(norm.register_forward_hook(_Listener(name, self._features)))
 
     def __call__(self, losses: Mapping[str, Tensor]) -> Tensor:
         """Scalars by ``target/head`` → their sum; what prototypes add comes with the backward pass."""
@@ -114,7 +107,7 @@ class PMR:
             chosen, kinds = features.detach()[masks[name]].float(), labels[masks[name]]
             self._sums[name].index_add_(0, kinds, chosen)
             self._counts[name] += torch.bincount(kinds, minlength=len(self._counts[name]))
-        self._features = {}
+        self._features.clear()
 
     def addition(self, labels: Tensor, masks: Mapping[str, Tensor]) -> Tensor:
         """α · Σ_m b_m · PCE_m − μ · Σ_m h_m · H_m of the features heard last; 0 before the first prototypes."""
@@ -169,3 +162,17 @@ class PMR:
             {name: value.clone().to(places.get(name, value.device)) for name, value in state[part].items()}
             for part in ("prototypes", "sums", "counts")
         )
+
+
+class _Listener:
+    """Keeps what a branch's normalisation gives in training. In a copy of the network, also a saved one, it is deaf."""
+
+    def __init__(self, name: str, heard: dict[str, Tensor] | None = None) -> None:
+        self.name, self.heard = name, heard
+
+    def __call__(self, module: nn.Module, inputs: object, features: Tensor) -> None:
+        if self.heard is not None and module.training:
+            self.heard[self.name] = features
+
+    def __reduce__(self) -> tuple[type["_Listener"], tuple[str]]:
+        return _Listener, (self.name,)

@@ -13,7 +13,7 @@ from mrpnkit.arguments import check_counts
 from mrpnkit.feature_norm import Present
 from mrpnkit.fusions.presence import check_branches, check_dropout, presence, scored, scorings
 from mrpnkit.fusions.registry import FUSIONS
-from mrpnkit.fusions.tokens import check_heads, encoder_layer, grids_of_branches, tokens_of_branches
+from mrpnkit.fusions.tokens import check_heads, encoded, encoder_layer, grids_of_branches, tokens_of_branches
 from mrpnkit.sequences import Sequences
 
 
@@ -85,7 +85,7 @@ class MBT(nn.Module):
         for layer in self.layers:
             made = []
             for place, encoder in enumerate(cast(nn.ModuleList, layer)):
-                both = encoder(torch.cat([shared, tokens[place]], dim=1), src_key_padding_mask=hidden[place])
+                both = encoded(encoder, torch.cat([shared, tokens[place]], dim=1), hidden[place])
                 made.append(both[:, :size])
                 tokens[place] = both[:, size:]
             shares = weights[:, :, None, None].to(made[0].dtype)

@@ -13,7 +13,14 @@ from mrpnkit.feature_norm import Present
 from mrpnkit.fusions.cross_modal import CrossModal
 from mrpnkit.fusions.presence import check_branches, check_dropout, kept, scored, scorings
 from mrpnkit.fusions.registry import FUSIONS
-from mrpnkit.fusions.tokens import attendable, check_heads, encoder_layer, grids_of_branches, tokens_of_branches
+from mrpnkit.fusions.tokens import (
+    attendable,
+    check_heads,
+    encoded,
+    encoder_layer,
+    grids_of_branches,
+    tokens_of_branches,
+)
 from mrpnkit.sequences import Sequences
 
 
@@ -82,7 +89,7 @@ class MulT(nn.Module):
         firsts = []
         for place, grid in enumerate(grids):
             seen = torch.cat(self.crossings[place](grid.values, grids[:place] + grids[place + 1 :]), dim=2)
-            memory = self.memories[place](seen, src_key_padding_mask=attendable(grid.valid))
+            memory = encoded(self.memories[place], seen, attendable(grid.valid))
             firsts.append(kept(memory[:, 0], present[place]))
         joint = torch.cat(firsts, dim=1)
         return scored(self.scoring, joint, present)

@@ -86,6 +86,17 @@ def attendable(valid: Bool[Tensor, "batch tokens"]) -> Bool[Tensor, "batch token
     return hidden
 
 
+def encoded(
+    layer: nn.Module, tokens: Float[Tensor, "batch tokens width"], hidden: Bool[Tensor, "batch tokens"]
+) -> Float[Tensor, "batch tokens width"]:
+    """What an :func:`encoder_layer` makes of tokens; ``hidden`` is True where attention must not look.
+
+    A batch of no samples has nothing to hide, and torch's attention does not know how to.
+    """
+    found: Tensor = layer(tokens, src_key_padding_mask=hidden if len(tokens) else None)
+    return found
+
+
 def encoder_layer(width: int, heads: int, feedforward: int, dropout: float) -> nn.TransformerEncoderLayer:
     """Self-attention and a perceptron, each behind a normalisation, with GELU (arXiv:1706.03762)."""
     return nn.TransformerEncoderLayer(

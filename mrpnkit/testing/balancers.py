@@ -165,9 +165,9 @@ def _step(training: _Training, epoch: int, step: int, where: str) -> None:
 
 def _restored(state: dict[str, Any], name: str) -> dict[str, Any]:
     file = io.BytesIO()
-    torch.save(state, file)
-    file.seek(0)
     try:
+        torch.save(state, file)
+        file.seek(0)
         loaded: dict[str, Any] = torch.load(file, weights_only=True)
     except Exception as error:
         raise AssertionError(

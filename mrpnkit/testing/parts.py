@@ -82,7 +82,10 @@ def check_configuration(
 
     Raises:
         AssertionError: a demand that is not met.
+        InputError: there is no such kind.
     """
+    if kind not in KINDS:
+        raise InputError(f"check_configuration: there is no kind {kind!r}; expected {', '.join(map(repr, KINDS))}.")
     name = getattr(part, "__name__", type(part).__name__)
     try:
         signature = Signature(part, facts=KINDS[kind].facts)

@@ -69,13 +69,19 @@ def set_random_state(states: dict[str, Tensor]) -> None:
 
 
 def save_weights(path: Path, model: nn.Module, marks: Mapping[str, str] | None = None) -> None:
-    """The model's parameters and buffers as safetensors, with texts beside them; replaces an older file in one step."""
+    """The model's parameters and buffers as safetensors, with texts beside them; replaces an older file in one step.
+
+    What branches share, such as an extractor, is written under each of its names, since the format knows no sharing.
+    """
     partial = path.with_name(path.name + ".partial")
-    save_file(
-        {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()},
-        partial,
-        dict(marks or {}),
-    )
+    written: dict[str, Tensor] = {}
+    places: set[int] = set()
+    for name, value in model.state_dict().items():
+        tensor = value.detach().cpu().contiguous()
+        place = tensor.untyped_storage().data_ptr()
+        written[name] = tensor.clone() if place in places else tensor
+        places.add(place)
+    save_file(written, partial, dict(marks or {}))
     partial.replace(path)
 
 

@@ -56,7 +56,7 @@ class Trainer:
         objective: the N+1 losses.
         batches: training batches, of :func:`mrpnkit.data.loader`.
         validation: validation batches; without them there is no selection and the last weights are kept.
-        optimizer: over the model's parameters; the paper's is ``AdamW`` with learning rate 5e-5.
+        optimizer: over the model's parameters, or some of them; the paper's is ``AdamW`` with learning rate 5e-5.
         epochs: how many, at most.
         scheduler: stepped here. ``ReduceLROnPlateau`` once an epoch with the validation's ``loss`` (the paper: factor
             0.5, patience 10); any other once an optimiser step.
@@ -121,8 +121,10 @@ class Trainer:
         self.optimizer = optimizer  # as it is: accelerate's wrapper and backward look for a package in every step
         self.validation = self.accelerator.prepare(validation) if validation is not None else None
         self._parameters = [p for group in optimizer.param_groups for p in group["params"]]
-        if {id(p) for p in self._parameters} - {id(p) for p in model.parameters()}:
+        chosen = {id(p) for p in self._parameters}
+        if chosen - {id(p) for p in model.parameters()}:
             raise InputError("Trainer: the optimizer has parameters that are not the model's.")
+        self._left_out = [p for p in model.parameters() if id(p) not in chosen]
         self.progress = Progress()
         self.history: list[EpochReport] = []
         self.last_evaluation: Evaluation | None = None
@@ -213,6 +215,8 @@ class Trainer:
         if self.gradients is not None and self.gradients.due(place[0]):
             self.gradients.record(*place, weighted)
         self.optimizer.zero_grad()
+        for parameter in self._left_out:  # the optimizer does not know them; gradients would add up step by step
+            parameter.grad = None
         self.steering.backward(Step(output, batch.labels, weighted, loss.total, loss.counts, weights))
         if self.clip_norm is not None:
             clip_gradients(self.model, self._parameters, self.clip_norm, batch, *place)
