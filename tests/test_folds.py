@@ -56,7 +56,8 @@ def test_rows_are_those_of_the_groups_however_they_are_mixed() -> None:
 
 @st.composite
 def divisions(draw: st.DrawFn) -> tuple[list[str], list[str], int, int | None]:
-    names = draw(st.lists(st.text(max_size=4), min_size=3, max_size=15, unique=True))
+    texts = st.text(max_size=4).filter(lambda text: not text.endswith("\0"))
+    names = draw(st.lists(texts, min_size=3, max_size=15, unique=True))
     kinds = dict(
         zip(names, draw(st.lists(st.sampled_from("abc"), min_size=len(names), max_size=len(names))), strict=True)
     )
@@ -123,9 +124,16 @@ def same(first: list[Fold], second: list[Fold]) -> bool:
             {"labels": [0, 1, 0, 1, 0, 2, 0, 1]},
             r"training part of fold 'b' has no sample of the classes \[2\]; they occur only in the groups \['c'\]",
         ),
+        (["a", "b\0", "c"], 3, {}, r"group 'b\\x00' ends with a NUL character"),
+        (
+            "aabbccdd",
+            4,
+            {"labels": ["sad", "calm", "sad", "", "sad", "joy", "sad", "calm"]},
+            r"no sample of the classes \['joy'\]; they occur only in the groups \['c'\]",
+        ),
     ],
 )
-def test_what_cannot_be_divided(groups: str, folds: int, options: Any, text: str) -> None:
+def test_what_cannot_be_divided(groups: str | list[str], folds: int, options: Any, text: str) -> None:
     with pytest.raises(SplitError, match=text):
         group_folds(list(groups), folds, **options)
 

@@ -141,12 +141,17 @@ def finished(folder: Path, description: dict[str, Any]) -> dict[str, Any] | None
 
 
 def actor_folds(corpus: Corpus, folds: int) -> list[Fold]:
-    """Actor-disjoint folds with balanced sexes; the actors of the next fold serve for validation."""
+    """Actor-disjoint folds with balanced sexes; the actors of the next fold serve for validation.
+
+    Raises:
+        SplitError: as :func:`mrpnkit.data.folds.group_folds` says.
+    """
+    names = [*corpus.classes[TARGET], ""]  # the last stands for no label, -1
     return group_folds(
         corpus.groups["actor"].tolist(),
         folds,
         strata=corpus.groups["sex"].tolist(),
-        labels=corpus.targets[TARGET].tolist(),
+        labels=[names[label] for label in corpus.targets[TARGET].tolist()],
     )
 
 

@@ -47,8 +47,8 @@ def group_folds(
         groups: the group of each sample, such as its actor.
         folds: how many, at least 3: one tests, one validates, the others train.
         strata: the stratum of each sample, the same for all samples of a group, such as the actor's sex.
-        labels: the class of each sample, −1 where it is missing; if given, every class must be in the training part
-            of every fold.
+        labels: the class of each sample by number or name, −1 or the empty text where it is missing; if given, every
+            class must be in the training part of every fold.
         seed: shuffles the groups.
 
     Raises:
@@ -57,7 +57,7 @@ def group_folds(
     >>> [fold.name for fold in group_folds(["1", "2", "3", "4", "5", "6"], 3, strata=["m", "f"] * 3)]
     ['1,2', '3,4', '5,6']
     """
-    names = np.asarray([text_of(group) for group in groups])
+    names = _names(groups)
     kinds = np.asarray([text_of(stratum) for stratum in strata]) if strata is not None else np.full(len(names), "")
     if len(kinds) != len(names) or (labels is not None and len(labels) != len(names)):
         given = f"{len(kinds)} strata and {'no' if labels is None else len(labels)} labels"
@@ -98,7 +98,7 @@ def held_out(
     >>> held_out(["a", "b", "c", "a"], test=["b"], validation=["c"]).train
     array([0, 3])
     """
-    names = np.asarray([text_of(group) for group in groups])
+    names = _names(groups)
     tested, validated = ([text_of(group) for group in part] for part in (test, validation))
     known = sorted(set(names.tolist()), key=natural)
     unknown = [group for group in (*tested, *validated) if group not in known]
@@ -156,13 +156,23 @@ def drawn_validation(
         drawn[generator.permutation(members)[: max(1, round(share * len(members)))]] = True
     fold = tested._replace(train=tested.train[~drawn], validation=tested.train[drawn])
     if every_class:
-        _check_classes(fold, np.asarray(labels), np.asarray([text_of(group) for group in groups]))
+        _check_classes(fold, np.asarray(labels), _names(groups))
     return fold
 
 
 def natural(name: str) -> list[tuple[int, int, str]]:
     """Sort key by which ``actor_2`` comes before ``actor_10``."""
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"(\d+)", name) if part]
+
+
+def _names(groups: Column) -> NDArray[np.str_]:
+    texts = [text_of(group) for group in groups]
+    cut = [text for text in texts if text.endswith("\0")]
+    if cut:
+        raise SplitError(
+            f"The group {cut[0]!r} ends with a NUL character, which arrays of texts do not keep; rename it."
+        )
+    return np.asarray(texts, dtype=np.str_)
 
 
 def _strata(names: NDArray[np.str_], kinds: NDArray[np.str_]) -> dict[str, str]:
@@ -192,10 +202,10 @@ def _deal(stratum_of: dict[str, str], folds: int, seed: int | None) -> list[list
 
 
 def _check_classes(fold: Fold, labels: NDArray[Any], groups: NDArray[np.str_]) -> None:
-    lacking = sorted(set(labels.tolist()) - set(labels[fold.train].tolist()) - {-1})
+    lacking = sorted(set(labels.tolist()) - set(labels[fold.train].tolist()) - {-1, ""})
     if lacking:
         holding = sorted(set(groups[np.isin(labels, lacking)].tolist()), key=natural)
         raise SplitError(
             f"The training part of fold {fold.name!r} has no sample of the classes {lacking}; they occur only in the "
-            f"groups {holding}. Use fewer folds, or groups that hold all classes."
+            f"groups {holding}. Leave these classes out, use fewer folds (3 at least), or groups that hold all classes."
         )

@@ -14,7 +14,7 @@ from examples.aver import job as jobs
 from examples.aver.job import Job, actor_folds, evaluate_run, run_job
 from examples.aver.recipe import TARGET, Recipe
 from mrpnkit.data import Corpus
-from mrpnkit.errors import InputError, TrainingError
+from mrpnkit.errors import InputError, SplitError, TrainingError
 
 RECIPE = replace(Recipe(), epochs=1)
 ACTORS, CLASSES = 6, ["calm", "happy", "sad"]
@@ -267,3 +267,14 @@ def test_a_corpus_of_other_features_is_refused(done: tuple[Job, dict[str, Any]],
     other.about = {"features": "others"}
     with pytest.raises(TrainingError, match="other classes or features"):
         evaluate_run(job.folder, "test", other.save(tmp_path / "other"))
+
+
+def test_a_class_of_one_actor_alone_is_told_by_its_name() -> None:
+    labels = [*CLASSES, "calm", "happy", "calm", "happy", None]
+    corpus = Corpus.from_arrays(
+        {"video": np.zeros((8, 1)), "audio": np.zeros((8, 1))},
+        {TARGET: labels},
+        groups={"actor": [1, 1, 1, 2, 2, 3, 3, 3], "sex": ["male"] * 8},
+    )
+    with pytest.raises(SplitError, match=r"the classes \['sad'\]; they occur only in the groups \['1'\]"):
+        actor_folds(corpus, 3)

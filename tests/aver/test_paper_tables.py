@@ -165,10 +165,12 @@ def test_a_table_from_end_to_end(corpus: Path, tmp_path: Path, monkeypatch: pyte
     assert "| N2 (MRPN) | ours, honest |" in page
     assert "97.5" in page
     monkeypatch.setattr(making, "total", lambda *arguments, **settings: pytest.fail("measured again"))
-    again = make()
+    again = make(options=Options(time="NT"))
     assert again is not None
     assert again.accuracy == made.accuracy
-    assert "Everything is trained already." in console.export_text()
+    said = console.export_text()
+    assert "Everything is trained already." in said
+    assert "time NT was asked for, and no row takes it" in said
 
 
 def test_folds_as_the_paper_has_them() -> None:

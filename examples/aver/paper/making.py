@@ -82,6 +82,11 @@ def make_table(
         system=system, schedule=schedule,
     )  # fmt: skip
     jobs = list(dict.fromkeys(job for _, job in planned))  # rows may share a run
+    for asked in overruled(options, [job.options for job in jobs]):
+        console.print(
+            f"Note: {asked} was asked for, and no row takes it: what a table is about, its rows say themselves.",
+            soft_wrap=True,
+        )
     parallel = workers or trainings_at_once(opened, options, system, schedule)
     threads = max(1, (os.cpu_count() or 1) // parallel)
     waiting = [job for job in jobs if job.done() is None]
@@ -120,6 +125,20 @@ def make_table(
         console.print(f"Result file: {result}", soft_wrap=True)
     print_figures(figures)
     return made
+
+
+def overruled(asked: Options, taken: Sequence[Options]) -> list[str]:
+    """What was chosen by hand, other than the default, and is in none of the options that are taken.
+
+    >>> overruled(Options(time="NT", overlap="WO"), [Options(overlap="WO")])
+    ['time NT']
+    """
+    default = asdict(Options())
+    return [
+        f"{name} {value}"
+        for name, value in asdict(asked).items()
+        if value not in (default[name], *(getattr(one, name) for one in taken))
+    ]
 
 
 def say_features(jobs: Sequence[PaperJob], console: Console) -> list[PaperJob]:
