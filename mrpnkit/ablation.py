@@ -8,31 +8,25 @@ asked for; each combination is then trained as well, with the configuration's ne
 
 import json
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
 from mrpnkit.analysis import Difference, Rank, paired_difference, ranking
 from mrpnkit.analysis.differences import gains_of
-from mrpnkit.balancing.steering import Steering
-from mrpnkit.build import build_corpus, build_folds, build_model, build_objective, warn_of_random_folds
-from mrpnkit.build_adaptation import as_networks_read
-from mrpnkit.config import Config, parse_config
+from mrpnkit.build import build_corpus, build_folds, warn_of_random_folds
+from mrpnkit.config import Config
 from mrpnkit.data import Corpus
 from mrpnkit.data.audit import refuse
-from mrpnkit.errors import ConfigError, InputError, Problem, RunError
+from mrpnkit.errors import InputError, RunError
 from mrpnkit.experiment import Experiment, audit_of, finite, fold_numbers, run_experiment, summarise
 from mrpnkit.names import FUSED
 from mrpnkit.parallel import FoldJob, run_folds
 from mrpnkit.records import write_json
 from mrpnkit.runs import RESULTS, Run, claim, is_first_process
 from mrpnkit.targets import minimised
+from mrpnkit.variants import NETWORKS, changed, check_variants, variants
 
-NETWORKS = ("n0", "n1", "n2")
-NETWORK_LABELS = {"n0": "N0", "n1": "N1", "n2": "N2 (MRPN)"}
 PAIRS = (("n1", "n0"), ("n2", "n0"), ("n2", "n1"))
 
 
@@ -106,105 +100,6 @@ class Ablation(NamedTuple):
             known = sorted({metric.rpartition("/")[2] for metric in fused})
             raise InputError(f"There is no metric {name!r}; there are {', '.join(known)}.")
         return found
-
-
-def variants(
-    config: Config, *, fusions: Sequence[str] = (), balancers: Sequence[str] = ()
-) -> dict[str, tuple[str, Config]]:
-    """Label and configuration of each single modality, N0, N1 and N2, and what was asked for, by the folder's name.
-
-    Args:
-        config: its own fusion and balancer are those of N0, N1 and N2.
-        fusions: further ones, by registered name.
-        balancers: further ones; each is tried with each of the fusions, and with the configuration's own.
-
-    Raises:
-        InputError: one branch only, a monitored metric that not every network has, or a balancer for N0.
-        ConfigError: no such fusion or balancer.
-    """
-    if len(config.branches) < 2:
-        raise InputError(
-            f"An ablation compares modalities with their fusion; the configuration has only the branch "
-            f"{next(iter(config.branches))!r}. Give it two or more."
-        )
-    parts = config.training.monitor.split("/")
-    if len(parts) == 3 and parts[1] != FUSED:
-        raise InputError(
-            f"training.monitor is {config.training.monitor!r}, which a network without that head does not have; for "
-            f"an ablation, monitor loss or {parts[0]}/{FUSED}/{parts[2]}."
-        )
-    found = {}
-    for name in config.branches:
-        found[f"only_{name}"] = (f"{name} alone", changed(config, branches=(name,), network="n0"))
-    for network in NETWORKS:
-        label = NETWORK_LABELS[network]
-        found[network] = (label, changed(config, branches=tuple(config.branches), network=network))
-    network = config.model.network
-    if balancers and network == "n0":
-        raise InputError("N0 has one loss, so that there is nothing to balance; give model.network n1 or n2.")
-    own = (config.model.fusion.name, config.objective.balancer.name)
-    for fusion in dict.fromkeys([own[0], *fusions]):
-        for balancer in dict.fromkeys([own[1], *balancers]):
-            if (fusion, balancer) != own:
-                label = " + ".join([NETWORK_LABELS[network], fusion, *([balancer] if balancers else [])])
-                found[f"{network}-{fusion}-{balancer}"] = (label, with_parts(config, fusion, balancer))
-    return found
-
-
-def with_parts(config: Config, fusion: str, balancer: str) -> Config:
-    """The configuration with another fusion or balancer, which have their default options unless it is the same."""
-    content = config.resolved()
-    if fusion != config.model.fusion.name:
-        content["model"]["fusion"] = {"name": fusion}
-    if balancer != config.objective.balancer.name:
-        content["objective"]["balancer"] = {"name": balancer}
-    return parse_config(content, source="ablation")
-
-
-def changed(config: Config, *, branches: Sequence[str], network: str, seed: int | None = None) -> Config:
-    """The configuration with some of its branches, another network, or another seed."""
-    content = config.resolved()
-    content["branches"] = {name: content["branches"][name] for name in branches}
-    content["model"]["network"] = network
-    if content["adaptation"] is not None and content["adaptation"]["modalities"] is not None:
-        kept = [name for name in content["adaptation"]["modalities"] if name in branches]
-        content["adaptation"] = {**content["adaptation"], "modalities": kept} if kept else None
-    if network == "n0":
-        content["model"]["fallback"] = "never"  # it has no side scores
-    heads = {FUSED, *(branches if network != "n0" else ())}
-    content["objective"]["weights"] = {h: w for h, w in content["objective"]["weights"].items() if h in heads}
-    if seed is not None:
-        content["training"]["seed"] = seed
-    return parse_config(content, source="ablation")
-
-
-def check_variants(todo: Mapping[str, tuple[str, Config]], corpus: Corpus, rows: NDArray[np.int64]) -> None:
-    """Builds network, losses and balancer of every variant once, so that what cannot be is said before any is trained.
-
-    Args:
-        todo: as :func:`variants` gives them.
-        corpus: the data set.
-        rows: of samples that train.
-
-    Raises:
-        ConfigError: all problems, each with the variants that have it.
-    """
-    found: dict[Problem, list[str]] = {}
-    for label, variant in todo.values():
-        try:
-            model = build_model(variant, as_networks_read(variant, corpus))
-            objective = build_objective(variant, corpus, rows=rows, model=model)
-            kinds = {name: target.kind for name, target in objective.targets.items()}
-            try:
-                Steering(objective.balancer, model, kinds)
-            except InputError as error:
-                found.setdefault(Problem("objective.balancer", str(error)), []).append(label)
-        except ConfigError as error:
-            for problem in error.problems:
-                found.setdefault(problem, []).append(label)
-    if found:
-        problems = [Problem(path, f"{text} ({', '.join(labels)})") for (path, text), labels in found.items()]
-        raise ConfigError("Nothing was trained, since not every variant can be", problems)
 
 
 def run_ablation(

@@ -7,7 +7,7 @@ a :class:`~mrpnkit.errors.ConfigError` with the path that the user wrote, everyt
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar, assert_never
+from typing import Any, Literal, TypeVar, assert_never, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,9 +63,12 @@ def build_corpus(config: Config, folder: str | Path) -> Corpus:
     problems: list[Problem] = []
     source = _attempt(problems, "dataset", lambda: _part("data set", config.dataset))
     refuse(problems)
-    corpus: Corpus = source.load(Path(folder))
+    corpus = source.load(Path(folder))
+    if not isinstance(corpus, Corpus):
+        text = f"{type(source).__name__}.load() must return a Corpus, returned {type(corpus).__name__}."
+        refuse([Problem("dataset", text)])
     check_corpus(config, corpus)
-    return corpus
+    return cast(Corpus, corpus)
 
 
 def build_folds(config: Config, corpus: Corpus) -> list[Fold]:

@@ -269,16 +269,20 @@ def _told(output: object) -> str:
 
 def _total(objective: Objective, output: MRPNOutput, labels: Mapping[str, Tensor], owner: str | None) -> Tensor:
     """The loss that is differentiated; where a balancer that is not mrpnkit's own fails, a ConfigError says so."""
+    name = getattr(objective.balancer, "__name__", type(objective.balancer).__name__)
     try:
-        return objective(output, labels).total
+        total = objective(output, labels).total
     except MrpnkitError:
         raise
     except Exception as error:
         if owner is None:
             raise
-        name = getattr(objective.balancer, "__name__", type(objective.balancer).__name__)
         text = f"{name} ({owner}) fails: {type(error).__name__}: {error}"
         raise ConfigError(SOURCE, [Problem("objective.balancer", text)]) from error
+    if not isinstance(total, Tensor) or total.numel() != 1:
+        text = f"{name} ({owner or OURS}) must return one number, a scalar, returned {_told(total)}."
+        raise ConfigError(SOURCE, [Problem("objective.balancer", text)])
+    return total
 
 
 def _part(name: str, module: nn.Module, output: str) -> Part:

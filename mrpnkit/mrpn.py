@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from mrpnkit.errors import InputError
 from mrpnkit.feature_norm import FeatureNorm, Present
-from mrpnkit.names import check_names
+from mrpnkit.names import check_names, check_targets
 from mrpnkit.outputs import Fused, MRPNFeatures, MRPNOutput
 from mrpnkit.presence import Fallback, anything, fallen_back, presence
 from mrpnkit.sequences import Sequences
@@ -180,13 +180,13 @@ class MRPN(nn.Module):
             ``"never"`` anybody's but the fusion's; ``"single"``: the branch's, where only one modality is left;
             ``"incomplete"``: the mean of the scores of the branches that are left, wherever one is missing. N0 has no
             scores to fall back to.
-        fusion: another fusion component in place of the paper's; called as :class:`FusionComponent` is. Where its
-            attribute ``reads`` names ``"sequences"`` or ``"sides"``, it is given these too, as a further list each: the
-            extractors' steps, and the branches' side scores by target.
+        fusion: another fusion component in place of the paper's, built with a width, dropout and stand-ins of its own;
+            called as :class:`FusionComponent` is. Where its ``reads`` names ``"sequences"`` or ``"sides"``, it
+            is given these too, as a further list each: the extractors' steps, and the branches' side scores by target.
 
     Raises:
-        InputError: no branches or targets, a name that torch refuses for a module, an unknown network, a fusion that
-            reads side scores in N0, which has none.
+        InputError: no branches, targets or scores, a name that torch refuses for a module, an unknown network, a fusion
+            that reads side scores in N0, which has none.
 
     >>> from mrpnkit import Sequences
     >>> from mrpnkit.aggregators import Last
@@ -221,7 +221,7 @@ class MRPN(nn.Module):
         if fallback != "never" and network == "n0":
             raise InputError(f"MRPN: n0 has no side scores, so that it cannot fall back to them ({fallback!r}).")
         check_names(branches, "branch")
-        check_names(targets, "target")
+        check_targets(targets)
         self.network, self.fallback = network, fallback
         self.targets = dict(targets)
         self.branches = nn.ModuleDict(branches)

@@ -25,3 +25,14 @@ def check_names(names: Mapping[str, object], kind: str) -> None:
             raise InputError(
                 f"MRPN: {name!r} cannot be the name of a {kind}: {why}. Rename it, for instance to {better!r}."
             )
+
+
+def check_targets(targets: Mapping[str, object]) -> None:
+    """Refuses targets whose number of scores is none, and names as :func:`check_names` does."""
+    check_names(targets, "target")
+    for name, scores in targets.items():
+        if not isinstance(scores, int) or scores < 1:
+            raise InputError(
+                f"MRPN: the target {name!r} is given as {scores!r}; expected its number of scores, 1 or more, such as "
+                "that of its classes."
+            )

@@ -24,6 +24,7 @@ from mrpnkit.build import (
 )
 from mrpnkit.config import parse_config
 from mrpnkit.data import Corpus, group_folds
+from mrpnkit.data.datasets import DATASETS
 from mrpnkit.errors import ConfigError, CorpusError, SplitError
 from mrpnkit.extractors import EXTRACTORS, Conv1d, Identity
 from mrpnkit.fusions import FUSIONS, FusionComponent
@@ -201,6 +202,16 @@ def test_a_part_without_a_width_is_refused(corpus: Corpus, monkeypatch: pytest.M
     monkeypatch.setitem(EXTRACTORS._own, "widthless", Widthless)
     with pytest.raises(ConfigError, match=r"branches.face.extractor: Widthless has no integer attribute out_features"):
         build_model(parse_config(CONFIG, ["branches.face.extractor.name='widthless'"]), corpus)
+
+
+def test_a_data_set_that_loads_no_corpus_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Loose:
+        def load(self, folder: Path) -> dict[str, int]:
+            return {"a": 1}
+
+    monkeypatch.setitem(DATASETS._own, "loose", Loose)
+    with pytest.raises(ConfigError, match=r"dataset: Loose\.load\(\) must return a Corpus, returned dict\."):
+        build_corpus(parse_config({**CONFIG, "dataset": {"name": "loose"}}), ".")
 
 
 def test_what_the_data_set_does_not_have_comes_at_once(corpus: Corpus) -> None:

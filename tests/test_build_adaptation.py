@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mrpnkit.ablation import changed
 from mrpnkit.build import build_corpus, build_folds
 from mrpnkit.build_adaptation import enrolled_rows
 from mrpnkit.config import Config, parse_config
 from mrpnkit.errors import ConfigError
+from mrpnkit.variants import changed
 from tests.small_people import ADAPTED, people, workplace
 from tests.small_runs import TOML
 

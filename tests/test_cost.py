@@ -88,6 +88,15 @@ def balancer_that_looks() -> Any:
     return missing
 
 
+def each(losses: Mapping[str, Tensor]) -> Tensor:
+    """A balancer that forgets to add up."""
+    return torch.stack(list(losses.values()))
+
+
+def balancer_of_many() -> Any:
+    return each
+
+
 EXTRACTOR, AGGREGATOR = "branches.face.extractor", "branches.face.aggregator"
 OWNER = r"\('odd' of 'tests.test_cost'\)"
 
@@ -104,6 +113,8 @@ OWNER = r"\('odd' of 'tests.test_cost'\)"
                                              r"'emotion', returned a tensor of shape \(6, 2\)\."),
         (FUSIONS, OtherTarget, "model.fusion", rf"OtherTarget {OWNER} must return .* 'emotion', returned NoneType"),
         (BALANCERS, balancer_that_looks, "objective.balancer", rf"missing {OWNER} fails: KeyError: 'valence/fused'"),
+        (BALANCERS, balancer_of_many, "objective.balancer", rf"each {OWNER} must return one number, a scalar, returned "
+                                                            r"a tensor of shape \(\d,\)\."),
     ],
 )  # fmt: skip
 def test_a_part_that_breaks_its_promise_is_named(

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from mrpnkit import MRPN, Branch, Classification, FusionComponent, Objective
-from mrpnkit.ablation import Ablation, changed, run_ablation, variants
+from mrpnkit.ablation import Ablation, run_ablation
 from mrpnkit.aggregators import Last, Mean
 from mrpnkit.analysis import t_quantile
 from mrpnkit.config import parse_config
@@ -27,6 +27,7 @@ from mrpnkit.extractors import Conv1d, Linear
 from mrpnkit.records import read_json
 from mrpnkit.train import Trainer, evaluate
 from mrpnkit.train.state import STATE
+from mrpnkit.variants import changed, variants
 from tests.small_runs import CLASSES, CONFIG, small_corpus
 
 

@@ -268,6 +268,9 @@ def test_nothing_to_build() -> None:
         MRPN({}, {"emotion": 2})
     with pytest.raises(InputError, match="was given no target; expected a mapping of at least one name"):
         MRPN({"audio": vector_branch(2)}, {})
+    for scores in (0, ["calm", "happy"]):
+        with pytest.raises(InputError, match=r"target 'emotion' is given as .*; expected its number of scores"):
+            MRPN({"audio": vector_branch(2)}, {"emotion": scores})  # type: ignore[dict-item]
 
 
 def test_unknown_choices() -> None:

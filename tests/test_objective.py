@@ -166,6 +166,9 @@ def test_error_texts() -> None:
         (Classification(2), np.array([1, 0]), r"labels of 'x' are given as ndarray; expected a tensor"),
         (Regression(), torch.ones(2, 1), r"Values of 'x' have type torch.float32 and shape \(2, 1\); expected floats"),
         (Regression("ccc"), torch.ones(1), r"labels of 'x' have shape \(1,\); the batch has 2 samples"),
+        (Ordinal(3), torch.tensor([2, 3]), r"Label 3 of 'x' \(sample 1"),
+        (Ordinal(3), torch.tensor([-2, 1]), r"Label -2 of 'x' \(sample 0"),
+        (MultiLabel(["a", "b"]), torch.tensor([[1, 0], [0, 2]]), r"Label 2 of 'x' \(sample 1, 'b'\)"),
         (Ordinal(3), torch.tensor([[1], [0]]), r"Labels of 'x' have type torch.int64 and shape \(2, 1\)"),
         (
             MultiLabel(["a", "b"]),

@@ -10,12 +10,13 @@ import pytest
 from scipy.stats import binomtest, ttest_rel
 from scipy.stats import t as student
 
-from mrpnkit.ablation import run_ablation, variants
+from mrpnkit.ablation import run_ablation
 from mrpnkit.analysis import Difference, holm, paired_difference, ranking, t_probability
 from mrpnkit.config import parse_config
 from mrpnkit.errors import ConfigError, InputError, RunError
 from mrpnkit.records import write_json
 from mrpnkit.report.comparison import compare, is_ablation, write_comparison
+from mrpnkit.variants import variants
 from tests.small_runs import CONFIG, small_corpus
 
 
@@ -72,6 +73,9 @@ def test_fusions_and_balancers_are_tried_in_every_combination() -> None:
     assert asked.training == config.training
     with pytest.raises(ConfigError, match="gmoo"):
         variants(config, fusions=["gmoo"])
+    with pytest.raises(ConfigError, match="make it the configuration's own") as caught:
+        variants(config, fusions=["gmoo"], balancers=["fixed"])
+    assert [problem.path for problem in caught.value.problems] == ["objective.balancer.weights", "model.fusion.name"]
     n0 = parse_config({**CONFIG, "model": {"network": "n0"}})
     with pytest.raises(InputError, match="nothing to balance"):
         variants(n0, balancers=["uncertainty"])

@@ -125,7 +125,8 @@ def check_classes(classes: Mapping[str, Sequence[str]]) -> None:
     """Raises CorpusError for classes that stand twice or have no name, which marks a missing label in the table."""
     for target, names in classes.items():
         if "" in names or len(set(names)) != len(names):
-            raise CorpusError(f"The classes of {target!r} must be distinct and have a name, got {list(names)}.")
+            hint = " A label that is missing is None." if "" in names else ""
+            raise CorpusError(f"The classes of {target!r} must be distinct and have a name, got {list(names)}.{hint}")
 
 
 def as_array(values: Any) -> NDArray[Any]:

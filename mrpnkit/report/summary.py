@@ -153,7 +153,7 @@ def _metrics(summary: Summary, target: str) -> list[str]:
     for head in summary.heads:
         cells = [spread(figures.get(f"{target}/{head}/{name}", {})) for name in names]
         lines.append(f"| {head} | " + " | ".join(cells) + " |")
-    return [*lines, "", "Mean ± standard deviation over folds."]
+    return [*lines, *(["", "Mean ± standard deviation over folds."] if len(summary.folds) > 1 else [])]
 
 
 def spread(figure: Mapping[str, Any]) -> str:

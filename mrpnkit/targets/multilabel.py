@@ -63,7 +63,14 @@ class MultiLabel:
             )
 
     def known(self, labels: Labels) -> Bool[Tensor, "batch"]:
-        """(B,): True where at least one label is known."""
+        """(B,): True where at least one label is known.
+
+        Raises:
+            InputError: other labels than −1, 0 and 1, which would be learned as these; on a GPU, where looking takes
+                time, not.
+        """
+        if not labels.is_cuda and ((labels < MISSING) | (labels > 1)).any():
+            self.check(labels, "the target")
         return (labels != MISSING).any(dim=1)
 
     def losses(

@@ -52,7 +52,13 @@ class Ordinal:
         check_classes(labels, name, len(self.classes))
 
     def known(self, labels: Int64[Tensor, "batch"]) -> Tensor:
-        """(B,): True where the label is not −1."""
+        """(B,): True where the label is not −1.
+
+        Raises:
+            InputError: labels out of range, which would be learned as others; on a GPU, where looking takes time, not.
+        """
+        if not labels.is_cuda and ((labels < self.MISSING) | (labels > self.outputs)).any():
+            self.check(labels, "the target")
         return labels != self.MISSING
 
     def losses(
