@@ -253,8 +253,7 @@ class MRPN(nn.Module):
         """f̂_m and g_m of every branch, each (B, D_m).
 
         Raises:
-            InputError: a modality that is missing, unknown or not given as Sequences, batches of different sizes,
-                lengths that do not fit.
+            InputError: as :func:`mrpnkit.presence.presence` says of modalities, batches and lengths that do not fit.
         """
         present = presence(list(self.branches), inputs)
         normalised, corrected, sequences = {}, {}, {}
