@@ -201,6 +201,7 @@ def test_a_window_outside_the_sample_is_refused(window: tuple[int, int]) -> None
         ({"m": np.zeros((3, 1))}, {"y": [0, 1]}, {}, r"Modality 'm' has 3 samples.* 2"),
         ({"m": [np.zeros((1, 2)), np.zeros((1, 3))]}, {"y": [0, 1]}, {}, r"'m' has steps of different shapes \[\(2,\)"),
         ({"m": np.array(["a", "b"])}, {"y": [0, 1]}, {}, r"'m' of sample '0' has type <U1; expected numbers"),
+        ({"m": np.zeros((2, 0))}, {"y": [0, 1]}, {}, r"'m' of sample '0' has steps of shape \(0,\), which hold no num"),
         ({"m": [1.0, 2.0]}, {"y": [0, 1]}, {}, r"'m' of sample '0' is a scalar; expected steps of shape"),
         (
             {"m": np.zeros((2, 1))},

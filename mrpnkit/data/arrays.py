@@ -146,6 +146,8 @@ def storable(name: str, sample: str, values: NDArray[Any] | Tensor) -> NDArray[A
         raise InputError(f"{name!r} of sample {sample!r} has type {array.dtype}; expected numbers.")
     if array.ndim == 0:
         raise InputError(f"{name!r} of sample {sample!r} is a scalar; expected steps of shape (T, ...).")
+    if 0 in array.shape[1:]:
+        raise InputError(f"{name!r} of sample {sample!r} has steps of shape {array.shape[1:]}, which hold no number.")
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         step = int(np.argwhere(~np.isfinite(array))[0][0])
         what = "a number that float32 cannot hold" if np.isfinite(given[step]).all() else "NaN or infinity"

@@ -1,6 +1,7 @@
 """Pages from templates: one file that holds its style, its script and its figures, and loads nothing."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from importlib.resources import files
@@ -13,6 +14,10 @@ from mrpnkit.report.tables import shown
 if TYPE_CHECKING:
     from jinja2 import Environment
     from markupsafe import Markup
+
+
+NUMBER = re.compile(r"[<+±−-]?\s*\d")
+"""How a cell begins that is a number, or a pair of them."""
 
 
 class Section(NamedTuple):
@@ -38,7 +43,18 @@ def environment() -> "Environment":
         loader=PackageLoader("mrpnkit.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     made.filters["shown"] = shown
+    made.filters["worded"] = worded
     return made
+
+
+def worded(rows: Sequence[Sequence[Any]]) -> list[bool]:
+    """Of each column of a table, whether it holds words: texts, none of which begins as a number does.
+
+    >>> worded([["a", "N1", 0.5, "0.8 ± 0.1"], ["b", "–", 0.25, "–"]])
+    [True, True, False, False]
+    """
+    columns = list(zip(*rows, strict=True))
+    return [all(isinstance(cell, str) and not NUMBER.match(cell) for cell in column) for column in columns]
 
 
 def safe(text: str) -> "Markup":
