@@ -60,9 +60,8 @@ def ways(*, small: bool) -> list[Way]:
     if small:
         return [Way("lstm", "float32", compiled=False), Way("transformer", "bfloat16", compiled=False)]
     aggregators: tuple[Aggregator, ...] = ("lstm", "transformer")
-    eager = [Way(a, p, compiled=False) for p in ("bfloat16", "float32") for a in aggregators]
-    compiled = [Way(a, p, compiled=True) for p in ("bfloat16", "float32") for a in aggregators]
-    return [*eager, Way("lstm", "bfloat16", compiled=False, checkpointing=True), *compiled]
+    found = [Way(a, p, compiled=c) for p in ("float32", "bfloat16") for c in (False, True) for a in aggregators]
+    return [*found, Way("lstm", "bfloat16", compiled=False, checkpointing=True)]
 
 
 def make_corpus(folder: Path, size: Size, clips: int) -> Path:
