@@ -80,18 +80,6 @@ def split(folder: Path, name: str, seed: int, *, validation: bool) -> Split:
     return Split(scaled(train), normal, conflicting(normal, np.random.default_rng((seed, 2))), classes)
 
 
-def rooted(parts: Split) -> Split:
-    """The root of the size of every number, with its sign: what is near 0 is spread, as for histograms.
-
-    Conflicts were made before, on views scaled to [0, 1], as the recipe has them.
-    """
-
-    def root(part: Part) -> Part:
-        return part._replace(views={view: np.copysign(np.sqrt(np.abs(x)), x) for view, x in part.views.items()})
-
-    return parts._replace(train=root(parts.train), normal=root(parts.normal), conflicting=root(parts.conflicting))
-
-
 def conflicting(part: Part, generator: np.random.Generator) -> Part:
     """RCML's recipe: noise on a random view of a tenth, and for four tenths a view of a sample of another class.
 

@@ -1,6 +1,5 @@
 """What is compared on multi-view sets, how each is trained, and what it decides."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -21,15 +20,13 @@ from mrpnkit.mrpn import Network
 from mrpnkit.train import Trainer
 
 RECIPE: Mapping[str, Any] = {
-    "views": "each number scaled to [0, 1], then its root, with its sign",
     "branch": "two layers of Dense, batch norm, ReLU, Dropout",
     "width": 128,
     "branch_dropout": 0.2,
     "hidden": 128,
     "dropout": 0.0,
-    "batch_size": 256,
-    "batches": "of an eighth of the training part, at most of that size, as equal as can be",
-    "batches_of_an_epoch": 8,
+    "batch_size": 128,
+    "batches": "of at most that size, as equal as can be",
     "epochs": 25,
     "optimizer": "AdamW, fused",
     "learning_rate": 1e-2,
@@ -129,7 +126,7 @@ def accuracies(split: Split, name: str, seed: int, *, small: bool = False) -> di
 
 
 def trained(split: Split, views: Sequence[str], method: Method, seed: int, *, epochs: int) -> MRPN:
-    """A model after all epochs of :data:`RECIPE`; nothing is selected on the way."""
+    """A model after all epochs; nothing is selected on the way."""
     torch.manual_seed(seed)
     model, objective = built(split, views, method)
     rows = np.random.default_rng(seed).permutation(len(split.train.labels))
@@ -178,19 +175,17 @@ def fit(
     epochs: int,
     held: int = 0,
     augmentation: Augmentation | None = None,
-    recipe: Mapping[str, Any] = RECIPE,
 ) -> None:
     """Trains on the rows of the training part, but for the first ``held``, which balancers validate on."""
     corpus = split.train.corpus(split.classes)
-    most = min(int(recipe["batch_size"]), math.ceil(len(rows) / recipe.get("batches_of_an_epoch", 1)))
-    size = even_batch_size(len(rows) - held, most)
+    size = even_batch_size(len(rows) - held, int(RECIPE["batch_size"]))
     batches = loader(
         CorpusDataset(corpus, rows[held:], modalities=views, augmentation=augmentation or Augmentation(), seed=seed),
         size,
         shuffle_seed=seed,
     )
     optimizer = torch.optim.AdamW(
-        model.parameters(), float(recipe["learning_rate"]), weight_decay=float(recipe["weight_decay"]), fused=True
+        model.parameters(), float(RECIPE["learning_rate"]), weight_decay=float(RECIPE["weight_decay"]), fused=True
     )
     trainer = Trainer(
         model,
@@ -199,7 +194,7 @@ def fit(
         loader(CorpusDataset(corpus, rows[:held], modalities=views), size) if held else None,
         optimizer=optimizer,
         scheduler=torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, float(recipe["learning_rate"]), total_steps=len(batches) * epochs, pct_start=0.2
+            optimizer, float(RECIPE["learning_rate"]), total_steps=len(batches) * epochs, pct_start=0.2
         ),
         epochs=epochs,
         cpu=True,

@@ -1,11 +1,10 @@
 """What the residual perceptron adds, and what is better: the variants of N1 and N2 on four multi-view sets.
 
 Claim: no variant is better than both N1 and N2 by an established margin on three or more sets; if one is, it deserves a
-name of its own. The variants are those of interference_ravdess, the sets those of multiview. The recipe is what
-multiview had before its views were rooted and its batches doubled, with every view seen in training unless a variant
-says otherwise. Each variant is trained on four fifths of the training part of a split and tried on the rest, as it is
-and with conflicting views: no test sample is read, no epoch selected. All start from the same splits and seeds, so that
-differences are paired.
+name of its own. The variants are those of interference_ravdess, the recipe and the sets those of multiview, with every
+view seen in training unless a variant says otherwise. Each variant is trained on four fifths of the training part of a
+split and tried on the rest, as it is and with conflicting views: no test sample is read, no epoch selected. All start
+from the same splits and seeds, so that differences are paired.
 
     python -m benchmarks.interference_multiview [--data FOLDER] [--out FOLDER] [--workers N] [--small]
 
@@ -26,8 +25,7 @@ import numpy as np
 import torch
 
 from benchmarks._multiview_data import CONFLICTING, NOISY, SETS, SIGMA, VALIDATION, Part, split
-from benchmarks._multiview_methods import DOUBT, METHODS, SMALL_EPOCHS, built, decided, fit
-from benchmarks._multiview_methods import RECIPE as COMPARED
+from benchmarks._multiview_methods import DOUBT, METHODS, RECIPE, SMALL_EPOCHS, built, decided, fit
 from benchmarks._variants import VARIANTS, Study, Variant, varied
 from examples.aver.files import file_print
 from mrpnkit import Objective
@@ -43,13 +41,6 @@ SEEDS = tuple(range(5))
 CONDITIONS = ("normal", "conflicting")
 RULES = ("fused", "mean", "witnesses")
 """The fusion alone, as in the paper; the mean of the probabilities of all heads; :class:`mrpnkit.fusions.Witnesses`."""
-
-RECIPE: Mapping[str, Any] = {
-    **{key: value for key, value in COMPARED.items() if key not in ("views", "batches_of_an_epoch")},
-    "batch_size": 128,
-    "batches": "of at most that size, as equal as can be",
-}
-"""That of the comparison before views were rooted and batches doubled."""
 
 Accuracies = dict[str, dict[str, dict[str, list[float]]]]
 """By set, condition, and variant/rule: a value a seed."""
@@ -159,8 +150,7 @@ def run(task: Task) -> str:
         objective = Objective(objective.targets, weights=dict.fromkeys(views, variant.side_weight))
     rows = np.random.default_rng(task.seed).permutation(len(parts.train.labels))
     epochs = SMALL_EPOCHS if task.small else int(RECIPE["epochs"])
-    fit(study, objective, parts, views, rows, task.seed, epochs=epochs, recipe=RECIPE,
-        augmentation=_draws(variant, parts.train))  # fmt: skip
+    fit(study, objective, parts, views, rows, task.seed, epochs=epochs, augmentation=_draws(variant, parts.train))
     accuracy = accuracies(study.eval(), variant, {"normal": parts.normal, "conflicting": parts.conflicting})
     write_json(task.file, {"settings": settings, "accuracy": accuracy})
     return f"{title}: {time.perf_counter() - start:.1f} s"

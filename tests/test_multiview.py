@@ -8,10 +8,9 @@ import pytest
 import torch
 
 from benchmarks import _multiview_methods, multiview
-from benchmarks._multiview_data import SETS, Part, conflicting, rooted, split
+from benchmarks._multiview_data import SETS, Part, conflicting, split
 from benchmarks._multiview_figure import LEAST, markdown, promises
-from benchmarks._multiview_methods import METHODS, RECIPE, built, decided, fit, trained
-from mrpnkit.data import loader
+from benchmarks._multiview_methods import METHODS, decided, trained
 from mrpnkit.report import Figure
 
 
@@ -50,33 +49,6 @@ def test_splits_are_disjoint_complete_and_scaled_by_the_training_part(folder: Pa
         order = np.argsort(together[:, 0])
         scale = np.ptp(values[:, 0]) / np.ptp(together[:, 0])
         np.testing.assert_allclose(np.diff(together[order, 0]) * scale, np.diff(np.sort(values[:, 0])), atol=1e-4)
-
-
-def test_roots_keep_signs_and_come_after_the_conflicts(folder: Path) -> None:
-    parts = split(folder, "scene15", 3, validation=False)
-    found = rooted(parts)
-    for name in ("train", "normal", "conflicting"):
-        one, other = getattr(parts, name), getattr(found, name)
-        assert (one.labels == other.labels).all()
-        for view, values in other.views.items():
-            assert values.dtype == np.float32
-            np.testing.assert_allclose(values * np.abs(values), one.views[view], atol=1e-6)
-    assert min(float(values.min()) for values in found.conflicting.views.values()) < 0  # noise, then the root
-
-
-def test_batches_are_an_eighth_and_no_more_than_the_recipe_says(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    parts, asked = split(folder, "scene15", 0, validation=False), []
-
-    def heard(data: Any, size: int, **how: Any) -> Any:
-        asked.append(size)
-        return loader(data, size, **how)
-
-    monkeypatch.setattr(_multiview_methods, "loader", heard)
-    whole = {key: value for key, value in RECIPE.items() if key != "batches_of_an_epoch"}
-    for recipe in (RECIPE, {**RECIPE, "batch_size": 5}, whole):
-        model, objective = built(parts, ["view0"], METHODS["n2"]._replace(fusion="concat", options={}))
-        fit(model, objective, parts, ["view0"], np.arange(72), 0, epochs=1, recipe=recipe)
-    assert asked == [9, 5, 72]
 
 
 def test_validation_reads_no_test_sample(folder: Path) -> None:
