@@ -1,5 +1,6 @@
 """The multi-view benchmark: its splits, its conflicts, what it decides by, and its steps on views drawn by code."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,27 @@ def test_all_steps_and_what_is_finished_is_kept(
     monkeypatch.setattr(multiview, "RECIPE", {**_multiview_methods.RECIPE, "epochs": 1})
     measured()
     assert "finished already" not in capsys.readouterr().out
+
+
+def test_methods_that_are_measured_again_stand_beside_the_others() -> None:
+    def seen(value: float) -> dict[str, dict[str, list[float]]]:
+        return {condition: {"gmu": [value, value]} for condition in ("normal", "conflicting")}
+
+    config = json.loads(json.dumps(multiview.described(["gmu", "sum"], 2, validation=False)))
+    old = {name: {c: {"sum": [0.5, 0.7], **rows} for c, rows in seen(0.1).items()} for name in SETS}
+    stored = {"config": config, "accuracy": old, "command": "all", "date": "then", "versions": {}, "machine": {},
+              "figures": {name: Figure(40.0, "min")._asdict() for name in ("minutes", "cpu_minutes")}}  # fmt: skip
+    new = {name: seen(0.9) for name in SETS}
+    again = multiview.beside_others(stored, ["gmu"], new, {"minutes": Figure(3.0, "min")}, config)
+    assert again.rows["accuracy"]["scene15"] == {c: {"sum": [0.5, 0.7], "gmu": [0.9, 0.9]} for c in seen(0)}
+    assert again.figures["scene15/normal/gmu"] == Figure.mean([0.9, 0.9], "accuracy")
+    assert again.figures["rosmap/conflicting/sum"] == Figure.mean([0.5, 0.7], "accuracy")
+    assert again.figures["minutes"].value == 40.0
+    assert again.config["made"]["again"] == {"gmu": 3.0}
+    assert again.config["made"]["others"]["command"] == "all"
+    stored["config"] = {**config, "seeds": [0]}
+    with pytest.raises(SystemExit, match="The result file has other seeds; measure everything"):
+        multiview.beside_others(stored, ["gmu"], new, {"minutes": Figure(3.0, "min")}, config)
 
 
 def figures(value: float) -> dict[str, Figure]:
