@@ -7,11 +7,11 @@ from typing import Any, cast
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from scipy.stats import ttest_rel
+from scipy.stats import binomtest, ttest_rel
 
 from mrpnkit.analysis import Outcomes, Worth, interference, worth
 from mrpnkit.report.findings import Findings, TargetFindings
-from mrpnkit.report.words import _shares, inferior, over_folds, without_classes
+from mrpnkit.report.words import _shares, inferior, over_folds, overall, without_classes
 
 LABELS = np.repeat([0, 1], 20)
 
@@ -113,3 +113,13 @@ def test_the_tests_are_named(cluster: str | None) -> None:
     outcomes = Outcomes.of({"fused": right, "audio": right}, LABELS, groups={"actor": list("abcdefghij") * 4})
     (text,) = inferior(interference(outcomes, cluster=cluster, draws=10))
     assert "(McNemar's exact test, and Student's t over groups where there are five or more; adjusted within" in text
+
+
+def test_a_difference_that_may_be_chance_comes_with_its_p() -> None:
+    """Of 40 samples the fusion misses 5 that the audio knows, and no other: p is 2 / 2^5, and twice that of two."""
+    right, missed = np.eye(2)[LABELS], np.eye(2)[np.where(np.arange(40) % 8 == 0, 1 - LABELS, LABELS)]
+    heads = {"fused": missed, "audio": right, "face": missed}
+    (text,) = overall(interference(Outcomes.of(heads, LABELS), draws=10))
+    assert binomtest(0, 5).pvalue == 2 / 2**5
+    assert text.startswith("The best single head is audio, 100.0 %. The fusion differs by -12.5 points")
+    assert text.endswith("that may be chance (p is 0.125, adjusted for 2 branches).")

@@ -49,11 +49,11 @@ def ablation_tables(ablation: "Ablation", metric: str) -> "list[Table]":
     for pair in ablation.differences(metric):
         mean, low, high = pair.difference
         unknown = "needs two folds" if pair.folds < 2 else "unknown: all equal"
-        interval = f"{low:+.3f} … {high:+.3f}" if math.isfinite(low) else unknown
+        interval = f"{low:+z.3f} … {high:+z.3f}" if math.isfinite(low) else unknown
         few = f", of {pair.folds} folds only" if pair.folds < FEW else ""
         established = f"yes{few}" if pair.difference.established else "no"
         label = f"{ablation.labels[pair.first]} − {ablation.labels[pair.second]}"
-        differences.append([label, f"{mean:+.3f}" if pair.folds else "–", str(pair.folds), interval, established])
+        differences.append([label, f"{mean:+z.3f}" if pair.folds else "–", str(pair.folds), interval, established])
     order = []
     for rank in ablation.ranking(metric):
         behind = "" if rank.behind is None else _number(rank.behind.mean)

@@ -128,7 +128,9 @@ def matrix(compared: Compared, metric: str) -> list[dict[str, Any]]:
                 row[second] = None
                 continue
             found = compared.difference(first, second, metric)
-            row[second] = None if math.isnan(found.mean) else f"{found.mean:+.3f}" + (" *" if found.established else "")
+            row[second] = (
+                None if math.isnan(found.mean) else f"{found.mean:+z.3f}" + (" *" if found.established else "")
+            )
         rows.append(row)
     return rows
 

@@ -71,8 +71,9 @@ def overall(interference: Interference) -> list[str]:
     best = max(cells, key=lambda cell: cell.alone)
     gain = f"{100 * best.gain.value:+.1f} points ({_reach(best)})"
     if not best.established():
+        compared = f"p is {best.adjusted:.3f}" + (f", adjusted for {len(cells)} branches" if len(cells) > 1 else "")
         return [f"The best single head is {best.branch}, {_percent(best.alone)}. The fusion differs by {gain}; that "
-                "may be chance."]  # fmt: skip
+                f"may be chance ({compared})."]  # fmt: skip
     word = "worse" if best.inferior else "better"
     return [f"The fusion is {word} than its best single head, {best.branch} ({_percent(best.alone)}): {gain}."]
 
@@ -164,7 +165,7 @@ def over_folds(folds: Sequence[Mapping[str, Any]], target: str, name: str) -> li
     best = min(known, key=lambda head: known[head] if less else -known[head])
     gain, pairs = paired_difference(fused, values[best]), len(gains_of(fused, values[best]))
     reach = f"95 % interval {gain.low:+.3f} to {gain.high:+.3f}" if math.isfinite(gain.low) else "no interval"
-    difference = f"fusion − {best} is {gain.mean:+.3f} ({reach}), paired over {_folds(pairs)}"
+    difference = f"fusion − {best} is {gain.mean:+z.3f} ({reach}), paired over {_folds(pairs)}"
     verdict = "better" if (gain.mean < 0) == less else "worse"
     few = "; folds are few, and share training samples, so that the interval is too narrow" if pairs < FEW else ""
     sure = f"the fusion is {verdict} by more than chance{few}" if gain.established else "that may be chance"
