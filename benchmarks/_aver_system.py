@@ -60,7 +60,7 @@ def ways(*, small: bool) -> list[Way]:
     if small:
         return [Way("lstm", "float32", compiled=False), Way("transformer", "bfloat16", compiled=False)]
     aggregators: tuple[Aggregator, ...] = ("lstm", "transformer")
-    found = [Way(a, p, compiled=c) for p in ("float32", "bfloat16") for c in (False, True) for a in aggregators]
+    found = [Way(a, p, compiled=c) for p in ("float32", "bfloat16") for a in aggregators for c in (False, True)]
     return [*found, Way("lstm", "bfloat16", compiled=False, checkpointing=True)]
 
 
