@@ -3,25 +3,23 @@
 import copy
 import statistics
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any, NamedTuple, cast
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from mrpnkit.build_checks import SOURCE
-from mrpnkit.config import Config
-from mrpnkit.config.parts import KINDS
 from mrpnkit.data import Corpus
 from mrpnkit.data.arrays import computable
 from mrpnkit.errors import ConfigError, InputError, MrpnkitError, Problem
-from mrpnkit.mrpn import MRPN, Branch
+from mrpnkit.mrpn import MRPN
 from mrpnkit.objective import Objective
-from mrpnkit.outputs import Fused, MRPNOutput
+from mrpnkit.outputs import MRPNOutput
 from mrpnkit.registry import OURS
 from mrpnkit.sequences import Sequences
+from mrpnkit.watching import named_parts, told, watched
 
 
 class Part(NamedTuple):
@@ -88,72 +86,6 @@ def example_batch(corpus: Corpus, lengths: Mapping[str, int], batch: int) -> dic
     return inputs
 
 
-def owners_of(config: Config) -> dict[str, str]:
-    """What is said of the parts that are not mrpnkit's own, by path: the registered name and who announces it."""
-    parts = {
-        "model.fusion": ("fusion", config.model.fusion),
-        "objective.balancer": ("balancer", config.objective.balancer),
-    }
-    for name, branch in config.branches.items():
-        parts[f"branches.{name}.extractor"] = ("extractor", branch.extractor)
-        parts[f"branches.{name}.aggregator"] = ("aggregator", branch.aggregator)
-    owners = {path: KINDS[kind].registry.owner(part.name) for path, (kind, part) in parts.items()}
-    return {path: f"{parts[path][1].name!r} of {owner!r}" for path, owner in owners.items() if owner != OURS}
-
-
-@contextmanager
-def watched(model: MRPN, owners: Mapping[str, str]) -> Iterator[dict[str, str]]:
-    """Context in which the parts of a network are checked whenever it runs; gives the shapes of what they returned.
-
-    Args:
-        model: the network.
-        owners: as :func:`owners_of` gives them.
-
-    Raises:
-        ConfigError: an extractor, an aggregator or a fusion that returns something else than it declares, or that fails
-            with an error that is not mrpnkit's.
-    """
-    shapes: dict[str, str] = {}
-    running: list[tuple[str, nn.Module]] = []
-
-    def refused(name: str, module: nn.Module, text: str) -> ConfigError:
-        path = "model.fusion" if name == "fusion" else name
-        owner = f" ({owners[path]})" if path in owners else ""
-        return ConfigError(SOURCE, [Problem(path, f"{type(module).__name__}{owner} {text}")])
-
-    def begin(name: str) -> Callable[[nn.Module, Any], None]:
-        return lambda module, given: running.append((name, module))
-
-    def end(name: str) -> Callable[[nn.Module, Any, object], None]:
-        def hook(module: nn.Module, given: Any, output: object) -> None:
-            running.pop()
-            wrong = _wrong(name, module, given, output, model.targets)
-            if wrong is not None:
-                raise refused(name, module, wrong)
-            shapes[name] = _shape(output)
-
-        return hook
-
-    handles = [
-        handle
-        for name, module in _named(model).items()
-        for handle in (module.register_forward_pre_hook(begin(name)), module.register_forward_hook(end(name)))
-    ]
-    try:
-        yield shapes
-    except MrpnkitError:
-        raise
-    except Exception as error:
-        if not running:
-            raise
-        mode = "in training" if model.training else "in evaluation"
-        name, module = running[-1]
-        raise refused(name, module, f"fails {mode}: {type(error).__name__}: {error}") from error
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
 def parts_of(model: MRPN, inputs: Mapping[str, Sequences], *, owners: Mapping[str, str] | None = None) -> list[Part]:
     """Every part with its parameters and the shape of its output on ``inputs``.
 
@@ -168,7 +100,7 @@ def parts_of(model: MRPN, inputs: Mapping[str, Sequences], *, owners: Mapping[st
             model(inputs, sides=True)
     finally:
         model.train(training)
-    parts = [_part(name, module, shapes.get(name, "")) for name, module in _named(model).items()]
+    parts = [_part(name, module, shapes.get(name, "")) for name, module in named_parts(model).items()]
     norms = sum(p.numel() for p in model.norms.parameters())
     trained = sum(p.numel() for p in model.norms.parameters() if p.requires_grad)
     place = 2 * len(model.branches)
@@ -227,46 +159,6 @@ def step_cost(
     return StepCost(batch, lengths, statistics.median(seconds[1:]), weights, largest)
 
 
-def _named(model: MRPN) -> dict[str, nn.Module]:
-    """The parts of a network but for its norms, by name."""
-    named: dict[str, nn.Module] = {}
-    for name, module in model.branches.items():
-        branch = cast(Branch, module)
-        named[f"branches.{name}.extractor"] = branch.extractor
-        named[f"branches.{name}.aggregator"] = branch.aggregator
-    named |= {f"perceptrons.{name}": module for name, module in model.perceptrons.items()}
-    named |= {"fusion": model.fusion}
-    return named | {f"sides.{name}.{t}": head for name, heads in model.sides.items() for t, head in _heads(heads)}
-
-
-def _wrong(name: str, module: nn.Module, given: Any, output: object, targets: Mapping[str, int]) -> str | None:
-    """What is wrong with what a part returned: it has to be ``out_features`` wide, or the scores of all targets."""
-    kind = name.rpartition(".")[2] if name.startswith("branches.") else name
-    width = getattr(module, "out_features", None)
-    if kind == "extractor":
-        if not isinstance(output, Sequences):
-            return f"must return Sequences, returned {_told(output)}."
-        if output.batch_size != given[0].batch_size:
-            return f"turned {given[0].batch_size} samples into {output.batch_size}; their number must stay."
-        shape = tuple(output.steps.shape[1:])
-        fits = width is None or shape == (width,)
-        return None if fits else f"has out_features={width} but returned steps of shape {shape}."
-    if kind == "aggregator":
-        wanted = (given[0].batch_size, width)
-        fits = isinstance(output, Tensor) and output.shape == wanted
-        return None if fits else f"must return (B, out_features) = {wanted}, returned {_told(output)}."
-    scores = output.scores if isinstance(output, Fused) else output
-    for target, number in targets.items() if kind == "fusion" else ():
-        found, wanted = scores.get(target) if isinstance(scores, Mapping) else None, (len(given[0][0]), number)
-        if not isinstance(found, Tensor) or found.shape != wanted:
-            return f"must return scores (B, {number}) = {wanted} of the target {target!r}, returned {_told(found)}."
-    return None
-
-
-def _told(output: object) -> str:
-    return f"a tensor of shape {tuple(output.shape)}" if isinstance(output, Tensor) else type(output).__name__
-
-
 def _total(objective: Objective, output: MRPNOutput, labels: Mapping[str, Tensor], owner: str | None) -> Tensor:
     """The loss that is differentiated; where a balancer that is not mrpnkit's own fails, a ConfigError says so."""
     name = getattr(objective.balancer, "__name__", type(objective.balancer).__name__)
@@ -280,7 +172,7 @@ def _total(objective: Objective, output: MRPNOutput, labels: Mapping[str, Tensor
         text = f"{name} ({owner}) fails: {type(error).__name__}: {error}"
         raise ConfigError(SOURCE, [Problem("objective.balancer", text)]) from error
     if not isinstance(total, Tensor) or total.numel() != 1:
-        text = f"{name} ({owner or OURS}) must return one number, a scalar, returned {_told(total)}."
+        text = f"{name} ({owner or OURS}) must return one number, a scalar, returned {told(total)}."
         raise ConfigError(SOURCE, [Problem("objective.balancer", text)])
     return total
 
@@ -289,17 +181,3 @@ def _part(name: str, module: nn.Module, output: str) -> Part:
     counts = [p.numel() for p in module.parameters()]
     trained = [p.numel() for p in module.parameters() if p.requires_grad]
     return Part(name, type(module).__name__, sum(counts), sum(trained), output)
-
-
-def _heads(heads: nn.Module) -> list[tuple[str, nn.Module]]:
-    return list(cast(nn.ModuleDict, heads).items())
-
-
-def _shape(output: object) -> str:
-    if isinstance(output, Sequences):
-        return f"{int(output.lengths.max())} steps × {' × '.join(map(str, output.steps.shape[1:])) or '1'}"
-    if isinstance(output, Tensor):
-        return " × ".join(map(str, output.shape[1:]))
-    if isinstance(output, dict):
-        return ", ".join(f"{name}: {_shape(value)}" for name, value in output.items())
-    return ""

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from mrpnkit import Sequences
 from mrpnkit.build import build_model, build_objective
 from mrpnkit.config import parse_config
-from mrpnkit.cost import example_batch, owners_of, parts_of, step_cost
+from mrpnkit.cost import example_batch, parts_of, step_cost
 from mrpnkit.errors import ConfigError
 from mrpnkit.registry import AGGREGATORS, BALANCERS, EXTRACTORS, FUSIONS, Registry
+from mrpnkit.watching import owners_of
 from tests.small_runs import CONFIG, small_corpus, workplace
 from tests.test_cli import call
 

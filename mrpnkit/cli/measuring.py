@@ -54,9 +54,10 @@ def check(
     from mrpnkit.build_adaptation import adaptation_findings, as_networks_read
     from mrpnkit.cli.labels import label_lines
     from mrpnkit.cli.tables import cost_lines, parts_table
-    from mrpnkit.cost import check_lengths, example_batch, owners_of, parts_of, step_cost, usual_lengths
+    from mrpnkit.cost import check_lengths, example_batch, parts_of, step_cost, usual_lengths
     from mrpnkit.data.audit import audit
     from mrpnkit.experiment import fold_numbers, name_of
+    from mrpnkit.watching import owners_of
 
     chosen, base = config_of(config, changes)
     asked = lengths_of(lengths)

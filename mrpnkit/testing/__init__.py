@@ -6,7 +6,8 @@ it was. That a part can be configured, whatever its kind, is a check of its own.
 """
 
 from mrpnkit.testing.balancers import check_balancer
+from mrpnkit.testing.configuration import check_configuration
 from mrpnkit.testing.fusions import check_fusion
-from mrpnkit.testing.parts import check_aggregator, check_configuration, check_extractor
+from mrpnkit.testing.parts import check_aggregator, check_extractor
 
 __all__ = ["check_aggregator", "check_balancer", "check_configuration", "check_extractor", "check_fusion"]
