@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from examples.aver.clips import EMOTIONS
 from examples.aver.paper.job import PaperJob, make_paper_trainer
 from examples.aver.paper.options import Aggregator, Options, Schedule, System
 from examples.aver.paper.system import Shape
@@ -17,7 +18,6 @@ from mrpnkit import MRPN
 from mrpnkit.data import Corpus, CorpusWriter, Fold
 
 FPS, RATE = 29.97, 16000.0
-EMOTIONS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks._multiview_data import SETS
-from benchmarks._rounding import down
 from mrpnkit.report import Figure
+from mrpnkit.report.results import down
 
 PUBLISHED_PROTOCOL = (
     "Published: Table 3 of FUML (ICML 2025), random 80/20 splits, ten seeds, the best epoch on the test set, conflicts "

@@ -28,12 +28,12 @@ from typing import Any
 from rich.console import Console
 
 from benchmarks._missing import DROPOUT, RATES, REPEATS, VARIANTS, VIEWS_RECIPE, Training, mean_by_size, train
-from benchmarks._rounding import down
 from examples.aver.demo import open_corpus
 from examples.aver.recipe import CHOSEN_ON, Recipe
 from examples.aver.table import run_jobs
 from mrpnkit.report import Figure, print_figures, write_result
 from mrpnkit.report.missing import draw_studies
+from mrpnkit.report.results import down
 from mrpnkit.robustness import Robustness
 
 ROOT = Path(__file__).parent

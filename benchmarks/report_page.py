@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from examples.aver.clips import EMOTIONS
 from mrpnkit.analysis import Outcomes
 from mrpnkit.config import parse_config
 from mrpnkit.data import Corpus
@@ -27,7 +28,6 @@ from mrpnkit.report.page import write_page
 from tests.chromium import browser, find_chromium
 
 RESULT = Path(__file__).parent / "results" / "report_page.json"
-EMOTIONS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
 
 
 def corpus_of(samples: int, actors: int) -> Corpus:

@@ -69,12 +69,23 @@ def print_figures(figures: Mapping[str, Figure]) -> None:
         print(f"{name}: {figure.value:.4g} {figure.unit}".rstrip())
 
 
+def down(value: float, digits: int = 1) -> str:
+    """A number with so many digits behind the point, rounded towards minus infinity; what floats lack is forgiven.
+
+    >>> down(98.975), down(99.0), down(100 * 0.29), down(-0.05)
+    ('98.9', '99.0', '29.0', '-0.1')
+    """
+    scale = 10**digits
+    return f"{math.floor(value * scale + 1e-6) / scale:.{digits}f}"
+
+
 def machine() -> dict[str, Any]:
-    """Processor, cores, memory and accelerators of this machine; no name, no paths."""
+    """Processor, its vector instructions, cores, memory and accelerators of this machine; no name, no paths."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 0
     return {
         "system": f"{platform.system()} {platform.machine()}",
         "processor": _processor(),
+        "vectors": torch.backends.cpu.get_cpu_capability(),
         "cores": os.cpu_count(),
         "memory_gib": round(memory / 2**30, 1),
         "accelerators": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
