@@ -89,13 +89,12 @@ def figures_of(found: Sequence[dict[str, Any]], size: Size, peaks: dict[str, flo
     costs = {one["way"]: statistics.fmean(one["processor_seconds" if one["device"] == "cpu" else "step_seconds"])
              for one in found}  # fmt: skip
     for aggregator in flops:
-        slow, fast = (costs.get(f"{aggregator}/{precision}/eager") for precision in ("float32", "bfloat16"))
-        if slow and fast:
-            figures[f"{aggregator}/bfloat16_speedup"] = Figure(slow / fast, "times")
-        for precision in ("float32", "bfloat16"):
-            slow, fast = (costs.get(f"{aggregator}/{precision}/{how}") for how in ("eager", "compiled"))
+        pairs = {"bfloat16_speedup": ("float32/eager", "bfloat16/eager")}
+        pairs |= {f"{p}/compiled_speedup": (f"{p}/eager", f"{p}/compiled") for p in ("float32", "bfloat16")}
+        for name, both in pairs.items():
+            slow, fast = (costs.get(f"{aggregator}/{way}") for way in both)
             if slow and fast:
-                figures[f"{aggregator}/{precision}/compiled_speedup"] = Figure(slow / fast, "times")
+                figures[f"{aggregator}/{name}"] = Figure(slow / fast, "times")
     for precision, value in peaks.items():
         figures[f"matmul_peak/{precision}"] = Figure(value, "TFLOP/s")
     return figures

@@ -12,10 +12,11 @@ figures had been seen: see ``READ``. ``--validation`` repeats what the choice re
 each training part, tried on the rest, no test sample read; it writes multiview_validation.json.
 
     python -m benchmarks.multiview [--data FOLDER] [--out FOLDER] [--workers N] [--claims] [--validation] [--small]
-    python -m benchmarks.multiview --again METHOD,METHOD
+    python -m benchmarks.multiview --again METHOD,METHOD --out FOLDER
 
 What is finished stands in the folder of ``--out``, and the same command goes on from there. ``--again`` trains some
-methods anew, whose code has changed, and puts their rows in the place of those in the result file.
+methods anew, whose code has changed, and puts their rows in the place of those in the result file; it needs a folder of
+its own, since the code is not among what a finished training is known by.
 """
 
 import argparse
@@ -83,26 +84,27 @@ def main() -> None:
     """Measures, prints, draws, and writes the result file unless ``--small``."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("../shared/data/multiview"), help="folder of the .npz files")
-    parser.add_argument("--out", type=Path, default=Path("runs/multiview"), help="where finished splits are kept")
+    parser.add_argument("--out", type=Path, help="where finished splits are kept; default: runs/multiview")
     parser.add_argument("--workers", type=int, default=2, help="processes, each with one thread")
-    parser.add_argument("--validation", action="store_true", help="what the recipe was chosen by; reads no test sample")
-    parser.add_argument(
-        "--claims", action="store_true", help="only what the claims are about: single views, N0, N1, N2"
-    )
-    parser.add_argument("--again", help="methods, by comma, whose rows in the result file are measured anew")
+    part = parser.add_mutually_exclusive_group()
+    part.add_argument("--validation", action="store_true", help="what the recipe was chosen by; reads no test sample")
+    part.add_argument("--claims", action="store_true", help="only what the claims are about: single views, N0, N1, N2")
+    part.add_argument("--again", help="methods, by comma, whose rows in the result file are measured anew; with --out")
     parser.add_argument("--small", action="store_true", help="a quick run that writes no result file")
     given = parser.parse_args()
     again = tuple(given.again.split(",")) if given.again else ()
     if set(again) - set(METHODS):
         parser.error(f"--again {given.again}: expected some of {', '.join(METHODS)}, by comma.")
+    if again and given.out is None and not given.small:
+        parser.error("--again needs --out, a folder without what was trained before.")
     methods = again or (CHOICE if given.validation else FIRST if given.claims else tuple(METHODS))
     if given.small:
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory() as place:
             sets = ("scene15", "rosmap")
-            measure(given.data, Path(folder), sets, (0,), 1, methods=methods, validation=given.validation, small=True)
+            measure(given.data, Path(place), sets, (0,), 1, methods=methods, validation=given.validation, small=True)
         return
-    part = "validation" if given.validation else "test"
-    rows = measure(given.data, given.out / part, SETS, SEEDS, given.workers, methods=methods,
+    folder = (given.out or Path("runs/multiview")) / ("validation" if given.validation else "test")
+    rows = measure(given.data, folder, SETS, SEEDS, given.workers, methods=methods,
                    validation=given.validation, singles=not (given.validation or again))  # fmt: skip
     figures = rows.pop("figures")
     config = described(tuple(METHODS) if again else methods, given.workers, validation=given.validation)

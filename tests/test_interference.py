@@ -101,6 +101,8 @@ def test_bootstrap_of_few_clusters_is_students_interval_of_their_means(confidenc
     assert found == pytest.approx((values.mean(), expected.low, expected.high))
     same = np.tile(values[:8], 6)  # persons without spread: of the samples, as if nobody was named
     assert bootstrap(same, np.repeat(list("abcdef"), 8)) == bootstrap(same)
+    many = np.tile(values[:8], 25)
+    assert bootstrap(many, np.repeat(np.arange(25), 8)) == bootstrap(many)
 
 
 def test_intervals_of_five_clusters_hold_the_truth() -> None:

@@ -56,7 +56,7 @@ def test_form(tmp_path: Path) -> None:
     assert content["versions"]["torch"] == torch.__version__.partition("+")[0]
     assert content["versions"]["numpy"] == numpy.__version__
     assert content["versions"]["python"] == ".".join(map(str, sys.version_info[:3]))
-    assert content["machine"].keys() == {"system", "processor", "cores", "memory_gib", "accelerators"}
+    assert content["machine"].keys() == {"system", "processor", "vectors", "cores", "memory_gib", "accelerators"}
     assert content["machine"]["cores"] == os.cpu_count()
     assert abs(datetime.date.today() - datetime.date.fromisoformat(content["date"])) <= datetime.timedelta(days=1)
 

@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 from mrpnkit.errors import InputError
 
+FEW_FOLDS = 5
+"""What is established over fewer folds than these is said to be so."""
 ROUNDING = 1e-12
 """Of the largest value: a spread that is no larger comes from rounding."""
 

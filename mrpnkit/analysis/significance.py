@@ -112,13 +112,14 @@ def bootstrap(
     if not len(values):
         raise InputError("bootstrap was given no values; expected one or more.")
     sums, counts = np.asarray(values, dtype=np.float64), np.ones(len(values))
-    if clusters is not None and several(clusters):
-        mean, error, number = _over_clusters(values, clusters)
-        if number < MANY and error > 0:
-            reach = t_quantile((1 + confidence) / 2, number - 1) * error
+    if clusters is not None:
+        grouped, sizes = _sums(values, clusters)
+        mean, error = _over_clusters(grouped, sizes) if len(grouped) >= FEWEST else (0.0, 0.0)
+        if error > 0 and len(grouped) < MANY:
+            reach = t_quantile((1 + confidence) / 2, len(grouped) - 1) * error
             return Interval(mean, mean - reach, mean + reach)
-        if number >= MANY:
-            sums, counts = _sums(values, clusters)
+        if error > 0:
+            sums, counts = grouped, sizes
     generator = np.random.default_rng(seed)
     means = np.empty(draws)
     block = max(1, 2_000_000 // len(sums))
@@ -130,14 +131,13 @@ def bootstrap(
     return Interval(float(np.mean(values)), float(low), float(high))
 
 
-def _over_clusters(values: NDArray[np.float64], clusters: NDArray[Any]) -> tuple[float, float, int]:
-    """The mean of values, its standard error over whole clusters, 0 where they differ by rounding alone; how many."""
-    sums, counts = _sums(values, clusters)
+def _over_clusters(sums: NDArray[np.float64], counts: NDArray[np.float64]) -> tuple[float, float]:
+    """The mean of values, and its standard error over whole clusters: 0 where they differ by rounding alone."""
     number, mean = len(sums), float(sums.sum() / counts.sum())
     off = sums - mean * counts
     if float(np.abs(off).max()) <= ROUNDING * float(np.abs(sums).max()):
-        return mean, 0.0, number
-    return mean, math.sqrt(number / (number - 1) * float((off**2).sum())) / float(counts.sum()), number
+        return mean, 0.0
+    return mean, math.sqrt(number / (number - 1) * float((off**2).sum())) / float(counts.sum())
 
 
 def cluster_t_test(values: NDArray[np.float64], clusters: NDArray[Any]) -> float:
@@ -155,12 +155,13 @@ def cluster_t_test(values: NDArray[np.float64], clusters: NDArray[Any]) -> float
     >>> cluster_t_test(np.where(people == 0, -1.0, 1.0), people) > 0.05 > cluster_t_test(1.0 + people, people)
     True
     """
-    if len(np.unique(clusters)) < 2:
+    sums, counts = _sums(values, clusters)
+    if len(sums) < 2:
         raise InputError("cluster_t_test was given fewer than two clusters; test their samples instead.")
-    mean, error, number = _over_clusters(values, clusters)
+    mean, error = _over_clusters(sums, counts)
     if error == 0:
-        return sign_test(number) if mean else 1.0
-    return t_probability(abs(mean) / error, number - 1)
+        return sign_test(len(sums)) if mean else 1.0
+    return t_probability(abs(mean) / error, len(sums) - 1)
 
 
 def below_zero(values: NDArray[np.float64], clusters: NDArray[Any] | None = None, *, most: float) -> float:

@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     from mrpnkit.experiment import Experiment
     from mrpnkit.robustness import Robustness
 
-FEW = 5
-"""What is established over fewer folds than these is said to be so."""
-
 
 def folds_table(experiment: "Experiment", target: str, *, title: str | None = None) -> "Table":
     """A row a fold with the target's first metric of fusion and branches, then their mean ± standard deviation."""
@@ -36,6 +33,8 @@ def folds_table(experiment: "Experiment", target: str, *, title: str | None = No
 
 def ablation_tables(ablation: "Ablation", metric: str) -> "list[Table]":
     """Means and spreads, a row a variant; paired differences; and the ranking. What was not measured is a dash."""
+    from mrpnkit.analysis.differences import FEW_FOLDS
+
     folds = [f"fold {number}" for number in ablation.folds]
     rows = []
     for name, label in ablation.labels.items():
@@ -50,7 +49,7 @@ def ablation_tables(ablation: "Ablation", metric: str) -> "list[Table]":
         mean, low, high = pair.difference
         unknown = "needs two folds" if pair.folds < 2 else "unknown: all equal"
         interval = f"{low:+z.3f} … {high:+z.3f}" if math.isfinite(low) else unknown
-        few = f", of {pair.folds} folds only" if pair.folds < FEW else ""
+        few = f", of {pair.folds} folds only" if pair.folds < FEW_FOLDS else ""
         established = f"yes{few}" if pair.difference.established else "no"
         label = f"{ablation.labels[pair.first]} − {ablation.labels[pair.second]}"
         differences.append([label, f"{mean:+z.3f}" if pair.folds else "–", str(pair.folds), interval, established])

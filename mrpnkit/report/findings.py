@@ -24,7 +24,7 @@ from mrpnkit.analysis import (
     worth,
 )
 from mrpnkit.analysis.subsets import LARGEST
-from mrpnkit.build import build_folds, build_loader
+from mrpnkit.build import build_loader
 from mrpnkit.data import Corpus
 from mrpnkit.errors import InputError, RunError
 from mrpnkit.mrpn import MRPN
@@ -100,11 +100,12 @@ def find(
         raise RunError(f"{run.folder} has no finished fold yet; `mrpnkit train` goes on with it.")
     grouped = _cluster(run, data, cluster)
     models = {number: trained_model(run, number) for number in numbers} if data is not None else {}
+    others = {name: _named(run, Run.open(other), data) for name, other in (beside or {}).items()}
     found = []
     for target in targets_of(run):
         outcomes = read_outcomes(run, target, data)
-        for name, other in (beside or {}).items():
-            outcomes = outcomes.beside(name, _other(run, Run.open(other), target, data))
+        for name, (other, own) in others.items():
+            outcomes = outcomes.beside(name, read_outcomes(other, target, own))
         found.append(
             TargetFindings(
                 target,
@@ -115,7 +116,7 @@ def find(
                 _worth(run, data, models, target, grouped, draws) if data is not None else None,
                 _residuals(run, data, models, target) if data is not None else None,
                 _embeddings(run, data, models, target) if data is not None else {},
-                list(beside or {}),
+                list(others),
             )
         )
     gradients = {number: read_gradients(run.fold_folder(number)) for number in numbers}
@@ -140,29 +141,23 @@ def _cluster(run: Run, data: Corpus | None, asked: str | None) -> str | None:
     return asked
 
 
-def _other(run: Run, other: Run, target: str, data: Corpus | None) -> Outcomes:
-    """What another run's heads said; its samples are named by its own data, where those are not ours."""
+def _named(run: Run, other: Run, data: Corpus | None) -> tuple[Run, Corpus | None]:
+    """Another run, and what names its samples: its own data, where those are not ours."""
     if other.identity == run.identity:
-        return read_outcomes(other, target, data)
+        return other, data
     own = open_data(other)
     if data is None or own is None:
         raise InputError(
             f"{other.folder} was trained on other data than {run.folder}, and the data of one of them are not where "
             "they were, or have changed, so that samples cannot be paired. Train both on the same data and folds."
         )
-    return read_outcomes(other, target, own)
+    return other, own
 
 
 def _batches(run: Run, data: Corpus, number: int) -> Any:
     """The test part of a fold, as its network read it."""
     read = adapted(run, number, data, groups_in(run, data))
-    return build_loader(run.config, read, build_folds(run.config, data)[number - 1].test, "evaluate")
-
-
-def _labels(run: Run, data: Corpus, number: int, target: str) -> NDArray[np.int64]:
-    rows = build_folds(run.config, data)[number - 1].test
-    labels: NDArray[np.int64] = data.targets[target][rows]
-    return labels
+    return build_loader(run.config, read, tested_rows(run, data, number), "evaluate")
 
 
 def _worth(
@@ -173,11 +168,10 @@ def _worth(
     if not 2 <= len(names) <= LARGEST or targets_of(run)[target].kind != "classification":
         return None
     parts = [judge_subsets(model, _batches(run, data, number), target) for number, model in models.items()]
-    labels = np.concatenate([_labels(run, data, number, target) for number in models])
     rows = np.concatenate([tested_rows(run, data, number) for number in models])
     clusters = data.groups[cluster][rows] if cluster is not None else None
     told = {subset: np.concatenate([part[subset] for part in parts]) for subset in parts[0]}
-    return worth(told, labels, clusters=clusters, draws=draws)
+    return worth(told, data.targets[target][rows], clusters=clusters, draws=draws)
 
 
 def _residuals(run: Run, data: Corpus, models: Mapping[int, MRPN], target: str) -> Residuals | None:
@@ -196,7 +190,7 @@ def _residuals(run: Run, data: Corpus, models: Mapping[int, MRPN], target: str) 
 def _embeddings(run: Run, data: Corpus, models: Mapping[int, MRPN], target: str) -> dict[str, Embedding]:
     """Features of the test part of the first fold: f̂ of each branch, and what the fusion reads of all of them."""
     number, model = next(iter(models.items()))
-    labels = _labels(run, data, number, target)
+    labels = data.targets[target][tested_rows(run, data, number)]
     device = next(model.parameters()).device
     parts: dict[str, list[NDArray[np.float64]]] = {name: [] for name in [FUSED, *model.branches]}
     seen: dict[str, list[NDArray[np.bool_]]] = {name: [] for name in parts}

@@ -6,16 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mrpnkit.analysis import Cell, Fuzzy, Interference, paired_difference
-from mrpnkit.analysis.differences import gains_of, mean_of_known
+from mrpnkit.analysis.differences import FEW_FOLDS, gains_of, mean_of_known
 from mrpnkit.build_adaptation import protocol_of
 from mrpnkit.config import AdaptationConfig
 from mrpnkit.names import FUSED
 from mrpnkit.report.findings import Findings, TargetFindings
 from mrpnkit.targets import minimised
 from mrpnkit.train import conflict_share
-
-FEW = 5
-"""Differences over fewer folds than these are said to be of few."""
 
 
 def sentences(findings: Findings) -> list[str]:
@@ -167,7 +164,7 @@ def over_folds(folds: Sequence[Mapping[str, Any]], target: str, name: str) -> li
     reach = f"95 % interval {gain.low:+.3f} to {gain.high:+.3f}" if math.isfinite(gain.low) else "no interval"
     difference = f"fusion − {best} is {gain.mean:+z.3f} ({reach}), paired over {_folds(pairs)}"
     verdict = "better" if (gain.mean < 0) == less else "worse"
-    few = "; folds are few, and share training samples, so that the interval is too narrow" if pairs < FEW else ""
+    few = "; folds are few, and share training samples, so that the interval is too narrow" if pairs < FEW_FOLDS else ""
     sure = f"the fusion is {verdict} by more than chance{few}" if gain.established else "that may be chance"
     return [f"{told} The best single head is {best}, {known[best]:.3f}: {difference}; {sure}."]
 
