@@ -23,7 +23,7 @@ from mrpnkit.experiment import Experiment, audit_of, finite, fold_numbers, run_e
 from mrpnkit.names import FUSED
 from mrpnkit.parallel import FoldJob, run_folds
 from mrpnkit.records import write_json
-from mrpnkit.runs import RESULTS, Run, claim, is_first_process
+from mrpnkit.runs import FOLD, RESULTS, Run, claim, fold_folder, is_first_process
 from mrpnkit.targets import minimised
 from mrpnkit.variants import NETWORKS, changed, check_variants, variants
 
@@ -147,18 +147,21 @@ def run_ablation(
     corpus = corpus if corpus is not None else build_corpus(config, Path(base))
     folds = build_folds(config, corpus)
     numbers = fold_numbers(config, folds)
-    check_variants(todo, corpus, folds[numbers[0] - 1].train)
-    warn_of_random_folds(config, corpus)
-    findings = audit_of(config, corpus, {number: folds[number - 1] for number in numbers})
-    if config.folds.audit == "refuse":
-        refuse(findings)
     seeded = {
         (name, seed): changed(variant, branches=tuple(variant.branches), network=variant.model.network, seed=seed)
         for name, (_, variant) in todo.items()
         for seed in range(config.training.seed, config.training.seed + seeds)
     }
+    places = {(name, seed): folder / name / f"seed-{seed}" for name, seed in seeded}
+    unfinished = {
+        name for (name, _), place in places.items() for n in numbers if not (fold_folder(place, n) / FOLD).is_file()
+    }
+    check_variants({name: todo[name] for name in todo if name in unfinished}, corpus, folds[numbers[0] - 1].train)
+    warn_of_random_folds(config, corpus)
+    findings = audit_of(config, corpus, {number: folds[number - 1] for number in numbers})
+    if config.folds.audit == "refuse":
+        refuse(findings)
     if workers > 1:
-        places = {key: folder / key[0] / f"seed-{key[1]}" for key in seeded}
         for key, place in places.items():
             claim(place, seeded[key], corpus, base=Path(base), write=is_first_process())
         jobs = [
@@ -172,7 +175,7 @@ def run_ablation(
         say(f"{todo[name][0]}, seed {seed}")
         experiment = run_experiment(
             variant,
-            folder / name / f"seed-{seed}",
+            places[name, seed],
             base=base,
             corpus=corpus,
             say=lambda text: say(f"  {text}"),

@@ -7,7 +7,7 @@ a :class:`~mrpnkit.errors.ConfigError` with the path that the user wrote, everyt
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar, assert_never, cast
+from typing import Any, Literal, TypeVar, assert_never
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,8 @@ from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR, ReduceLROnPlateau
 
-from mrpnkit.build_checks import check_corpus, refuse, unfit
+from mrpnkit.balancing.steering import Steering
+from mrpnkit.build_checks import SOURCE, check_corpus, refuse, unfit
 from mrpnkit.build_targets import Scale, build_targets, target_names
 from mrpnkit.config import Config, PartConfig
 from mrpnkit.config.models import (
@@ -40,7 +41,7 @@ from mrpnkit.data import (
     held_out,
     loader,
 )
-from mrpnkit.errors import ConfigError, DependencyError, MrpnkitError, Problem, RegistryError
+from mrpnkit.errors import ConfigError, DependencyError, InputError, MrpnkitError, Problem, RegistryError
 from mrpnkit.fusions.presence import check_kinds
 from mrpnkit.mrpn import MRPN, Branch
 from mrpnkit.objective import Objective
@@ -66,9 +67,9 @@ def build_corpus(config: Config, folder: str | Path) -> Corpus:
     corpus = source.load(Path(folder))
     if not isinstance(corpus, Corpus):
         text = f"{type(source).__name__}.load() must return a Corpus, returned {type(corpus).__name__}."
-        refuse([Problem("dataset", text)])
+        raise ConfigError(SOURCE, [Problem("dataset", text)])
     check_corpus(config, corpus)
-    return cast(Corpus, corpus)
+    return corpus
 
 
 def build_folds(config: Config, corpus: Corpus) -> list[Fold]:
@@ -178,6 +179,18 @@ def build_objective(
         balancer=balancer,
         criterion=getattr(model.fusion, "criterion", None) if model is not None else None,
     )
+
+
+def check_steering(objective: Objective, model: nn.Module) -> None:
+    """Whether the balancer can steer this network's training, with targets of these kinds.
+
+    Raises:
+        ConfigError: it cannot.
+    """
+    try:
+        Steering(objective.balancer, model, {name: target.kind for name, target in objective.targets.items()})
+    except InputError as error:
+        raise ConfigError(SOURCE, [Problem("objective.balancer", str(error))]) from error
 
 
 def build_loader(

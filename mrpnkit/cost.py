@@ -17,7 +17,6 @@ from mrpnkit.errors import ConfigError, InputError, MrpnkitError, Problem
 from mrpnkit.mrpn import MRPN
 from mrpnkit.objective import Objective
 from mrpnkit.outputs import MRPNOutput
-from mrpnkit.registry import OURS
 from mrpnkit.sequences import Sequences
 from mrpnkit.watching import named_parts, told, watched
 
@@ -172,7 +171,7 @@ def _total(objective: Objective, output: MRPNOutput, labels: Mapping[str, Tensor
         text = f"{name} ({owner}) fails: {type(error).__name__}: {error}"
         raise ConfigError(SOURCE, [Problem("objective.balancer", text)]) from error
     if not isinstance(total, Tensor) or total.numel() != 1:
-        text = f"{name} ({owner or OURS}) must return one number, a scalar, returned {told(total)}."
+        text = f"{name}{f' ({owner})' if owner else ''} must return one number, a scalar, returned {told(total)}."
         raise ConfigError(SOURCE, [Problem("objective.balancer", text)])
     return total
 

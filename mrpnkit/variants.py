@@ -5,8 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from mrpnkit.balancing.steering import Steering
-from mrpnkit.build import build_model, build_objective
+from mrpnkit.build import build_model, build_objective, check_steering
 from mrpnkit.build_adaptation import as_networks_read
 from mrpnkit.config import Config, parse_config
 from mrpnkit.data import Corpus
@@ -114,11 +113,7 @@ def check_variants(todo: Mapping[str, tuple[str, Config]], corpus: Corpus, rows:
         try:
             model = build_model(variant, as_networks_read(variant, corpus))
             objective = build_objective(variant, corpus, rows=rows, model=model)
-            kinds = {name: target.kind for name, target in objective.targets.items()}
-            try:
-                Steering(objective.balancer, model, kinds)
-            except InputError as error:
-                found.setdefault(Problem("objective.balancer", str(error)), []).append(label)
+            check_steering(objective, model)
         except ConfigError as error:
             for problem in error.problems:
                 found.setdefault(problem, []).append(label)

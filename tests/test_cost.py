@@ -152,6 +152,17 @@ def test_a_network_that_works_is_valid_in_the_last_line(
     assert out.splitlines()[-1] == f"{toml} is valid."
 
 
+def test_a_balancer_that_cannot_steer_the_network_is_no_valid_configuration(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    toml = workplace(tmp_path)
+    changes = ("--set", "objective.balancer.name='ogm_ge'", "--set", "model.network='n0'")
+    code, out, err = call(capsys, "check", toml, *changes)
+    assert code == 2
+    assert "objective.balancer: OGMGE compares branches by their side scores" in err
+    assert "is valid" not in out + err
+
+
 def test_what_is_not_of_a_part_stays_as_it_was_and_hooks_are_taken_away() -> None:
     config = parse_config(CONFIG)
     model, objective = build_model(config, small_corpus()), build_objective(config, small_corpus())

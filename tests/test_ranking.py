@@ -151,6 +151,20 @@ def test_an_ablation_tells_its_data_and_folds_and_is_paired_with_the_same_alone(
     assert "whether they test the same samples was not checked" in page
 
 
+def test_what_is_finished_is_not_built_again(ablations: dict[int, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weights that networks began with may be gone by then."""
+    from mrpnkit import ablation
+
+    checked: list[list[str]] = []
+    monkeypatch.setattr(ablation, "check_variants", lambda todo, corpus, rows: checked.append(list(todo)))
+    folder = ablations[1]
+    content = {**CONFIG, "training": {**CONFIG["training"], "epochs": 1}, "folds": {**CONFIG["folds"], "only": [1, 3]}}
+    before = (folder / "results.json").read_bytes()
+    run_ablation(parse_config(content), folder, base=folder.parent, fusions=["sum"], cpu=True)
+    assert checked == [[]]
+    assert (folder / "results.json").read_bytes() == before
+
+
 def test_all_that_cannot_be_trained_is_said_before_anything_is(tmp_path: Path) -> None:
     config = parse_config({**CONFIG, "targets": {"emotion": {"kind": "ordinal"}}})
     told: list[str] = []

@@ -25,6 +25,7 @@ from examples.aver.recipe import (
 )
 from examples.aver.trained_on import DATA, check_trained_on, data_of
 from mrpnkit.data import Corpus, CorpusDataset, Fold, Loader, group_folds, held_out, loader
+from mrpnkit.data.adaptation import values_of
 from mrpnkit.errors import TrainingError
 from mrpnkit.report import write_json
 from mrpnkit.train import Evaluation, Trainer, evaluate, load_weights
@@ -146,12 +147,11 @@ def actor_folds(corpus: Corpus, folds: int) -> list[Fold]:
     Raises:
         SplitError: as :func:`mrpnkit.data.folds.group_folds` says.
     """
-    names = [*corpus.classes[TARGET], ""]  # the last stands for no label, -1
     return group_folds(
         corpus.groups["actor"].tolist(),
         folds,
         strata=corpus.groups["sex"].tolist(),
-        labels=[names[label] for label in corpus.targets[TARGET].tolist()],
+        labels=values_of(corpus, TARGET),
     )
 
 

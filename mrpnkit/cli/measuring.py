@@ -49,6 +49,7 @@ def check(
         build_objective,
         build_optimizer,
         build_scheduler,
+        check_steering,
         warn_of_random_folds,
     )
     from mrpnkit.build_adaptation import adaptation_findings, as_networks_read
@@ -91,6 +92,7 @@ def check(
         inputs = {name: type(value)(value.steps.cuda(), value.lengths.cuda()) for name, value in inputs.items()}
     bfloat16 = chosen.training.precision == "bfloat16"
     cost = step_cost(model, objective, inputs, bfloat16=bfloat16, owners=owners)
+    check_steering(objective, model)
     for line in [*cost_lines(cost, steps), f"{config} is valid."]:
         screen.print(line, markup=False, soft_wrap=True)
     if not data:

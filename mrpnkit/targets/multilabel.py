@@ -69,7 +69,7 @@ class MultiLabel:
             InputError: other labels than −1, 0 and 1, which would be learned as these; on a GPU, where looking takes
                 time, not.
         """
-        if not labels.is_cuda and ((labels < MISSING) | (labels > 1)).any():
+        if labels.device.type == "cpu" and ((labels < MISSING) | (labels > 1)).any():
             self.check(labels, "the target")
         return (labels != MISSING).any(dim=1)
 

@@ -57,7 +57,7 @@ class Ordinal:
         Raises:
             InputError: labels out of range, which would be learned as others; on a GPU, where looking takes time, not.
         """
-        if not labels.is_cuda and ((labels < self.MISSING) | (labels > self.outputs)).any():
+        if labels.device.type == "cpu" and ((labels < self.MISSING) | (labels > self.outputs)).any():
             self.check(labels, "the target")
         return labels != self.MISSING
 

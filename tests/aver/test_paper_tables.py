@@ -193,13 +193,14 @@ def test_the_command_makes_a_table(corpus: Path, tmp_path: Path, monkeypatch: py
     seen: dict[str, Any] = {}
     monkeypatch.setattr(making, "make_table", lambda *arguments, **settings: seen.update(settings, given=arguments[:3]))
     arguments = ["table", "3", "--corpus", str(corpus), "--out", str(tmp_path), "--protocol", "paper", "--options",
-                 "IA+WO", "--pairing", "0.25", "--only-folds", "2", "--frozen-epochs", "3"]  # fmt: skip
+                 "IA+WO", "--pairing", "0.25", "--only-folds", "2", "--frozen-epochs", "3",
+                 "--readers", "5"]  # fmt: skip
     shown = CliRunner().invoke(app, arguments)
     assert shown.exit_code == 0, shown.output
     assert seen["given"] == (3, corpus, tmp_path)
     assert seen["protocol"] == "paper"
     assert seen["options"] == Options(image="IA", overlap="WO", pairing=0.25)
-    assert seen["schedule"] == replace(Schedule(), frozen_epochs=3, workers=seen["schedule"].workers)
+    assert seen["schedule"] == replace(Schedule(), frozen_epochs=3, workers=5)
     assert (seen["only_folds"], list(seen["seeds"])) == (2, [0])
 
 

@@ -195,7 +195,7 @@ def _decode(
             expected = round(time * rate) + frame.samples
         if last is not None and expected / rate > last:
             break
-    samples = _laid_out(pieces, rate, _length(container, stream, first, last))
+    samples = _laid_out(pieces, rate, _length(container, stream, first, last, about.start))
     counted = max(1, counted)
     return _Decoded(samples, rate, float(np.sqrt(energy / counted)), np.sqrt(energies / counted), broken)
 
@@ -206,12 +206,14 @@ def _padded(*vectors: NDArray[np.float64]) -> list[NDArray[np.float64]]:
     return [np.pad(vector, (0, longest - len(vector))) for vector in vectors]
 
 
-def _length(container: "InputContainer", stream: "AudioStream", first: float, last: float | None) -> float | None:
+def _length(
+    container: "InputContainer", stream: "AudioStream", first: float, last: float | None, begins: float
+) -> float | None:
     """Seconds from ``first`` to ``last``, or to where the stream says that it ends: decoders fill up the last frame."""
     ends = [] if last is None else [last - first]
     if stream.duration is not None and stream.start_time is not None and container.format.name not in UNSAID:
         until = float((stream.start_time + stream.duration) * (stream.time_base or 1))
-        ends.append(until - facts_of(container).start - first)
+        ends.append(until - begins - first)
     return min(ends, default=None)
 
 

@@ -87,7 +87,8 @@ def table(
     only_folds: Annotated[int | None, typer.Option("--only-folds", min=1, help="Only the first so many folds.")] = None,
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="How many seeds, from 0; folds are their means.")] = 1,
     workers: Annotated[
-        int | None, typer.Option("--workers", min=1, help="Trainings at once; default: one a GPU, or a core.")
+        int | None,
+        typer.Option("--workers", min=1, help="Trainings at once; default: one a GPU or core that memory allows."),
     ] = None,
     epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Default: the recipe's.")] = None,
     result: Annotated[Path | None, typer.Option("--result", help="Also write a result file (JSON).")] = None,

@@ -157,7 +157,7 @@ def keeping_seconds(job: PaperJob) -> float:
             start = time.perf_counter()
             inputs = corpus.batch(name, measured)
             with torch.no_grad():
-                extractor(type(inputs)(inputs.steps.to(device), inputs.lengths.to(device))).steps.sum().item()
+                extractor(send_to_device(inputs, device)).steps.sum().item()
         every = thin(job.system, shape.fps).n if name == "video" else 1
         seconds += (time.perf_counter() - start) * int(lengths.sum()) / int(lengths[rows].sum()) / every
     return seconds

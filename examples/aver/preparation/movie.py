@@ -158,7 +158,7 @@ def prepare_movie(
 
 def _end(reduced: Reduced, end: float | None) -> float:
     """Where the pictures end: the last one is shown as long as the others are, typically."""
-    times = np.sort(reduced.times)
+    times = reduced.times
     step = float(np.median(np.diff(times))) if len(times) > 1 else 1 / (reduced.facts.rate or 25.0)
     stop = float(times[-1]) + step
     return stop if end is None else min(end, stop)
@@ -179,7 +179,7 @@ def _picture_oddities(reduced: Reduced, start: float, stop: float, *, whole: boo
     if stamps:
         odd.append(Oddity("stamps out of order", f"{stamps} pictures came with another's"))
     if not is_steady(reduced.times):
-        distances = np.diff(np.sort(reduced.times))
+        distances = np.diff(reduced.times)
         text = f"pictures {distances.min() * 1000:.0f} to {distances.max() * 1000:.0f} ms apart"
         odd.append(Oddity("variable rate", text))
     gap = largest_gap(reduced.times, start=start, end=stop)

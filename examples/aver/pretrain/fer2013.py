@@ -113,10 +113,11 @@ def face_scores(network: nn.Module, faces: Faces, size: int, recipe: FaceRecipe,
 
 def _views(inputs: Tensor) -> Iterator[Tensor]:
     """Ten of each picture (B, 3, H, H), a mirror image after each place; what a shift uncovers is the border's own."""
+    yield from (inputs, inputs.flip(-1))
     size = inputs.shape[-1]
     far = round(size / SHIFT)
     wide = F.pad(inputs, [far] * 4, mode="replicate")
-    for row, column in [(far, far), (far, 0), (0, far), (2 * far, far), (far, 2 * far)]:
+    for row, column in [(far, 0), (0, far), (2 * far, far), (far, 2 * far)]:
         view = wide[:, :, row : row + size, column : column + size]
         yield from (view, view.flip(-1))
 

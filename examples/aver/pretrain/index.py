@@ -75,7 +75,7 @@ def look_through(paths: Sequence[Path], folder: Path, index: Path, *, workers: i
     names = [_name(path, folder) for path in paths]
     stamps = {name: _stamp(path) for name, path in zip(names, paths, strict=True)}
     with _opened(index) as base:
-        known = {name: one for name, stamp, one in _stored(base) if stamps.get(name) == stamp}
+        known = {name: one for name, stamp, one in _stored(base) if stamps.get(name) == stamp and not one.problem}
         waiting = [name for name in stamps if name not in known]
         if workers is None:
             workers = (os.cpu_count() or 1) if len(waiting) > FEW else 1
@@ -132,7 +132,7 @@ def look_at(folder: Path, names: Sequence[str]) -> dict[str, Known]:
 def _known(path: Path) -> Known:
     try:
         sound = read_recording(path)
-    except ImportError:  # a package that is not installed is no fault of the file
+    except (ImportError, MemoryError):  # a package that is not installed, or too little memory, is no fault of the file
         raise
     except Exception as error:  # whatever a decoder makes of a damaged file: it is told, and the others are read
         text = (

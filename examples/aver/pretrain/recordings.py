@@ -73,7 +73,7 @@ class Recordings:
         kept: Sequence[int] | None = None,
         workers: int | None = None,
     ) -> None:
-        self.paths, self.known, self.cut = paths, known, cut
+        self.paths, self.known, self.cut, self._packed = paths, known, cut, pickle.dumps(cut)
         self._fitting = self._that_fit(range(len(paths)) if kept is None else kept, int(memory_gib * 2**30))
         self._memory: dict[int, Tensor] = {}
         if workers is None:
@@ -119,7 +119,7 @@ class Recordings:
         parts = [_Part(self.paths[one.row], self.known[one.row], *one[1:]) for one in read if one is not None]
         if self._pool is None or not parts:
             return _Ahead(group, read, partial(_read, self.cut, parts))
-        return _Ahead(group, read, self._pool.submit(_read_apart, pickle.dumps(self.cut), parts).result)
+        return _Ahead(group, read, self._pool.submit(_read_apart, self._packed, parts).result)
 
     def _whole_if_kept(self, stretch: Stretch) -> Stretch:
         return self.whole(stretch.row) if stretch.row in self._fitting else stretch
