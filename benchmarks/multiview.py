@@ -52,7 +52,7 @@ READ = (
     "label smoothing, modality dropout and 0.2 in place of 0.3 in branches taken over, and everything was trained and"
     " tested again, which is what is reported. For less time, rooted views and batches of an eighth of the training "
     "part, 256 at most, were tried later: on validation parts N2 was between 0.06 points worse and 0.33 better. "
-    "Single views, N0, N1 and N2 were then trained and tested a fourth time. That alone took 17.8 minutes, on a "
+    "Single views, N0, N1 and N2 were then trained and tested a fourth time. That alone took 17.4 minutes, on a "
     "slower machine, so that the whole would not have kept to half an hour, and N2 had 0.98925 on handwritten, 0.8433"
     " on scene15, 0.8138 on landuse21 and 0.7905 on rosmap. It was not taken over"
 )
