@@ -9,7 +9,7 @@ import csv
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -36,8 +36,9 @@ RATES = tuple(round(0.1 * step, 1) for step in range(10))
 FOLDER, DATA = "robustness", "robustness.json"
 
 Metrics = dict[str, float]
-Lost = Callable[[int, Sequence[str]], set[str]]
-"""From a corpus row and the modalities that the sample has, to those that are taken away."""
+Flags = Mapping[str, NDArray[np.bool_]]
+Lost = Callable[[NDArray[np.int64], Flags], Flags]
+"""From n corpus rows and which of them have which modality, (n,) each, to which lose which."""
 
 
 class Robustness(NamedTuple):
@@ -169,10 +170,9 @@ def judge_subsets(
     """Metrics of all heads with each subset of the modalities left, and how many samples have one of them."""
     found = {}
     for subset in subsets_of(model.branches):
-        others = set(model.branches) - set(subset)
 
-        def lost(row: int, present: Sequence[str], others: set[str] = others) -> set[str]:
-            return others
+        def lost(rows: NDArray[np.int64], present: Flags, subset: tuple[str, ...] = subset) -> Flags:
+            return {name: np.full(len(rows), name not in subset) for name in present}
 
         evaluation = evaluate(model, _Without(batches, lost), objective, bfloat16=bfloat16)
         found[subset] = (evaluation.metrics, int(evaluation.seen(FUSED).sum()))
@@ -194,14 +194,20 @@ def judge_rates(
     The draws for a sample depend on (seed, repeat, row) alone: at a higher rate it lacks what it lacked at a lower
     one, as long as something is left.
     """
-    found = {}
+    found, samples = {}, len(cast(CorpusDataset, batches.dataset).corpus)
     for rate in rates:
         drop = ModalityDropout(dict.fromkeys(model.branches, rate))
         series = []
         for repeat in range(repeats if rate else 1):
+            drawn = drop.chances((seed, repeat), samples=samples, modalities=len(model.branches))
 
-            def lost(row: int, present: Sequence[str], repeat: int = repeat, drop: ModalityDropout = drop) -> set[str]:
-                return drop.draw(present, np.random.default_rng((seed, repeat, row)))
+            def lost(
+                rows: NDArray[np.int64],
+                present: Flags,
+                drop: ModalityDropout = drop,
+                drawn: NDArray[np.float64] = drawn,
+            ) -> Flags:
+                return drop.draw(present, chances=drawn[rows])
 
             series.append(evaluate(model, _Without(batches, lost), objective, bfloat16=bfloat16).metrics)
         found[rate] = {name: float(np.mean([metrics[name] for metrics in series])) for name in series[0]}
@@ -220,15 +226,12 @@ class _Without:
 
 
 def taken_away(batch: Batch, lost: Lost) -> dict[str, Sequences]:
-    """The inputs of a batch without the modalities that ``lost`` names for each of its samples."""
-    lengths = {name: value.lengths.tolist() for name, value in batch.inputs.items()}
-    out = [
-        lost(int(row), [name for name in lengths if lengths[name][place]])
-        for place, row in enumerate(batch.rows.tolist())
-    ]
+    """The inputs of a batch without the modalities that each of its samples loses."""
+    present = {name: value.present.numpy() for name, value in batch.inputs.items()}
+    out = lost(batch.rows.numpy(), present)
     inputs = {}
     for name, value in batch.inputs.items():
-        stays = torch.tensor([name not in one for one in out])
+        stays = torch.from_numpy(~out[name])
         inputs[name] = Sequences(value.steps[stays[value.sample_of_step()]], value.lengths * stays)
     return inputs
 

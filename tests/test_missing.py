@@ -1,11 +1,14 @@
 """Samples that lack modalities: what stands for them, who answers, what is counted, and what is left out on purpose."""
 
 import copy
+import math
 from typing import Literal
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor
 from torch.utils.data import BatchSampler
 
@@ -260,7 +263,9 @@ def test_a_sample_of_nothing_counts_in_no_metric() -> None:
 
 def drawn(rates: dict[str, float], present: list[str], count: int = 4000) -> list[set[str]]:
     drop = ModalityDropout(rates)
-    return [drop.draw(present, np.random.default_rng((0, row))) for row in range(count)]
+    here = {name: np.ones(count, dtype=bool) for name in present}
+    out = drop.draw(here, chances=drop.chances(0, samples=count, modalities=len(present)))
+    return [{name for name in present if out[name][row]} for row in range(count)]
 
 
 def test_modalities_are_left_out_as_often_as_asked_and_never_all() -> None:
@@ -274,6 +279,24 @@ def test_modalities_are_left_out_as_often_as_asked_and_never_all() -> None:
     assert np.bincount([ord(name) - 97 for name in kept]) / len(kept) == pytest.approx([1 / 3] * 3, abs=0.03)
     assert np.mean(["a" in one for one in high]) == pytest.approx(0.9 - 0.9**3 / 3, abs=0.02)
     assert set(map(len, drawn({"a": 0.99}, ["a"], 100))) == {0}
+
+
+@given(st.data())
+def test_the_draw_is_that_of_one_sample_after_another(data: st.DataObject) -> None:
+    names = ["a", "b", "c", "d"][: data.draw(st.integers(1, 4))]
+    rates = {name: data.draw(st.sampled_from([0.0, 0.2, 0.9])) for name in names}
+    rows = data.draw(st.integers(1, 9))
+    here = {name: np.array(data.draw(st.lists(st.booleans(), min_size=rows, max_size=rows))) for name in names}
+    drop = ModalityDropout(rates)
+    chances = drop.chances((3, 1), samples=rows, modalities=len(names))
+    np.testing.assert_array_equal(chances[:1], drop.chances((3, 1), samples=1, modalities=len(names)))
+    out = drop.draw(here, chances=chances)
+    for row in range(rows):
+        present = [name for name in names if here[name][row]]
+        lost = [name for name in present if chances[row, names.index(name)] < rates[name]]
+        if lost and lost == present:
+            lost.remove(present[math.floor(chances[row, -1] * len(present))])
+        assert [name for name in names if out[name][row]] == lost
 
 
 def test_rates_out_of_range() -> None:

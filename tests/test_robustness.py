@@ -92,7 +92,7 @@ def test_rates_are_met_never_all_is_missing_and_a_higher_rate_takes_more() -> No
 
 def test_what_is_taken_away_is_whole() -> None:
     batch = next(iter(batches(corpus())))
-    left = taken_away(batch, lambda row, present: {"a"} if row % 2 else set())
+    left = taken_away(batch, lambda rows, present: {name: (rows % 2 == 1) & (name == "a") for name in present})
     for name, value in left.items():
         value.check(name)
         expected = [

@@ -2,7 +2,8 @@
 
 A *window* decides which steps of a modality are read at all, a *change* alters the steps that were read, *pairing*
 takes a modality from another sample, and *modality dropout* leaves modalities out. Everything is drawn from the
-generator that is passed, so that a sample's augmentation depends on the seed, the epoch and the sample alone.
+generator, or by the numbers, that are passed, so that a sample's augmentation depends on the seed, the epoch and the
+sample alone.
 """
 
 from collections.abc import Mapping, Sequence
@@ -121,8 +122,9 @@ class ModalityDropout:
         InputError: a rate out of range.
 
     >>> drop = ModalityDropout({"audio": 0.9, "video": 0.9})
-    >>> drop.draw(["audio", "video"], np.random.default_rng(0))
-    {'video'}
+    >>> everybody = np.ones(3, dtype=bool)
+    >>> drop.draw({"audio": everybody, "video": everybody}, chances=drop.chances(0, samples=3, modalities=2))["video"]
+    array([ True, False, False])
     """
 
     def __init__(self, rates: Mapping[str, float]) -> None:
@@ -131,10 +133,24 @@ class ModalityDropout:
             if not 0 <= rate < 1:
                 raise InputError(f"ModalityDropout: the rate of {name!r} is {rate}; expected 0 or more and below 1.")
 
-    def draw(self, present: Sequence[str], generator: np.random.Generator) -> set[str]:
-        """Which of the modalities that a sample has are left out."""
-        chances = generator.random(len(present))
-        out = {name for name, chance in zip(present, chances, strict=True) if chance < self.rates.get(name, 0.0)}
-        if out and len(out) == len(present):
-            out.remove(present[int(generator.integers(len(present)))])
-        return out
+    def draw(
+        self, present: Mapping[str, NDArray[np.bool_]], *, chances: NDArray[np.float64]
+    ) -> dict[str, NDArray[np.bool_]]:
+        """Which modalities of n samples are left out: (n,) for each modality, True where it is.
+
+        Args:
+            present: for each modality (n,), True where the sample has it.
+            chances: (n, N + 1), drawn evenly from 0 to 1: a number for each modality, and one for which would stay.
+        """
+        here = np.stack(list(present.values()), axis=1)
+        out = here & (chances[:, :-1] < [self.rates.get(name, 0.0) for name in present])
+        count = here.sum(axis=1)
+        nothing = out.any(axis=1) & (out.sum(axis=1) == count)
+        stays = (chances[:, -1] * count).astype(np.int64)
+        out &= ~(nothing[:, None] & (here.cumsum(axis=1) - 1 == stays[:, None]))
+        return dict(zip(present, out.T, strict=True))
+
+    @staticmethod
+    def chances(seed: int | Sequence[int], *, samples: int, modalities: int) -> NDArray[np.float64]:
+        """What :meth:`draw` draws by, (samples, modalities + 1); a row is the same whatever the number of samples."""
+        return np.random.default_rng(seed).random((samples, modalities + 1))

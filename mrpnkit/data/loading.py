@@ -63,6 +63,7 @@ class CorpusDataset(Dataset[Batch]):
         self.augmentation = augmentation or Augmentation()
         self.seed = seed
         self._epoch = torch.zeros((), dtype=torch.int64, device="cpu")  # a tensor, which processes can share
+        self._chances: tuple[tuple[int, ...], NDArray[np.float64]] | None = None
         self._labels = {target: corpus.labels(target) for target in corpus.targets}
         dropped = self.augmentation.dropout.rates if self.augmentation.dropout else ()
         named = {*self.modalities, *self.augmentation.slices, *self.augmentation.changes, *dropped}
@@ -110,35 +111,36 @@ class CorpusDataset(Dataset[Batch]):
     def _augmented(self, rows: NDArray[np.int64]) -> dict[str, Sequences]:
         epoch = self.epoch
         generators = [np.random.default_rng((self.seed, epoch, int(row))) for row in rows]
-        out = [self._left_out(int(row)) for row in rows]
+        out = self._left_out(rows)
         inputs = {}
         for place, name in enumerate(self.modalities):
             pieces = [
-                self._piece(name, int(row), place > 0, generator)[: 0 if name in left else None]
-                for row, generator, left in zip(rows, generators, out, strict=True)
+                self._piece(name, int(row), place > 0, generator)[: 0 if left else None]
+                for row, generator, left in zip(rows, generators, out[name], strict=True)
             ]
             inputs[name] = join(pieces, like=self.corpus.modalities[name].steps)
         return inputs
 
     def _with_some_left_out(self, rows: NDArray[np.int64]) -> dict[str, Sequences]:
         """What :meth:`_augmented` gives where nothing is asked for but modality dropout, read as a whole."""
-        out = [self._left_out(int(row)) for row in rows]
         inputs = {}
-        for name in self.modalities:
-            kept = np.array([name not in left for left in out])
-            read = self.corpus.batch(name, rows[kept])
+        for name, out in self._left_out(rows).items():
+            read = self.corpus.batch(name, rows[~out])
             lengths = torch.zeros(len(rows), dtype=read.lengths.dtype)
-            lengths[torch.from_numpy(kept)] = read.lengths
+            lengths[torch.from_numpy(~out)] = read.lengths
             inputs[name] = Sequences(read.steps, lengths)
         return inputs
 
-    def _left_out(self, row: int) -> set[str]:
+    def _left_out(self, rows: NDArray[np.int64]) -> dict[str, NDArray[np.bool_]]:
         """By modality dropout, whose draws are its own: with it or without, all else is drawn alike."""
+        present = {name: self.corpus.modalities[name].lengths[rows] > 0 for name in self.modalities}
         dropout = self.augmentation.dropout
         if dropout is None:
-            return set()
-        present = [name for name in self.modalities if self.corpus.modalities[name].lengths[row]]
-        return dropout.draw(present, np.random.default_rng((self.seed, self.epoch, row, 1)))
+            return {name: np.zeros(len(rows), dtype=bool) for name in present}
+        seed = (self.seed, self.epoch, 1)
+        if self._chances is None or self._chances[0] != seed:  # once an epoch: a generator a sample would take longer
+            self._chances = seed, dropout.chances(seed, samples=len(self.corpus), modalities=len(present))
+        return dropout.draw(present, chances=self._chances[1][rows])
 
     def _piece(self, name: str, row: int, pairable: bool, generator: np.random.Generator) -> NDArray[Any]:
         slices, changes, pairing, _ = self.augmentation
