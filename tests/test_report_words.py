@@ -115,6 +115,21 @@ def test_the_tests_are_named(cluster: str | None) -> None:
     assert "(McNemar's exact test, and Student's t over groups where there are five or more; adjusted within" in text
 
 
+def test_a_branch_that_always_says_one_class_is_no_expert() -> None:
+    """Noise that learned nothing but the most frequent class; the fusion misses 15 of its 60, and 4 of the others."""
+    labels = np.repeat([0, 1], [60, 40])
+    fused = np.where(np.arange(100) % 4 == 0, 1, labels)
+    fused[60:64] = 0
+    heads = {"fused": np.eye(2)[fused], "noise": np.eye(2)[np.zeros(100, dtype=int)]}
+    outcomes = Outcomes.of(heads, labels, classes=["common", "rare"])
+    found = inferior(interference(outcomes, draws=10))
+    assert "class common: noise 100.0 % against 75.0 %." in found[0]
+    assert found[1:] == [
+        "In class common noise is right out of habit: it takes 100.0 % of the samples of other classes for common too, "
+        "the fusion 10.0 %. It does not tell that class better."
+    ]
+
+
 def test_a_difference_that_may_be_chance_comes_with_its_p() -> None:
     """Of 40 samples the fusion misses 5 that the audio knows, and no other: p is 2 / 2^5, and twice that of two."""
     right, missed = np.eye(2)[LABELS], np.eye(2)[np.where(np.arange(40) % 8 == 0, 1 - LABELS, LABELS)]

@@ -116,8 +116,10 @@ def inferior(interference: Interference) -> list[str]:
         f"{'place' if len(cases) == 1 else 'places'}. {shown}{more}. Look at what the other modalities say on these "
         "samples: open a number in the interference table."
     ]
+    habits = [cell for cell in cases if interference.habit(cell)]
+    told += [_habit(interference, cell) for cell in habits[:4]]
     misled = {(cell.axis, cell.value) for cell in interference.misleading}
-    unexplained = [_place(cell) for cell in cases if (cell.axis, cell.value) not in misled]
+    unexplained = [_place(cell) for cell in cases if (cell.axis, cell.value) not in misled and cell not in habits]
     if unexplained:
         names = list(dict.fromkeys(unexplained))[:4]
         told.append(f"In {_and(names)} no modality is found to mislead: it may be that one of them alone can tell "
@@ -219,6 +221,14 @@ def _residuals(found: TargetFindings) -> str:
 def _calibrated(found: TargetFindings) -> list[str]:
     fused = found.calibration[FUSED]
     if math.isnan(fused.ece):
+def _habit(interference: Interference, cell: Cell) -> str:
+    fused, alone = interference.taken_elsewhere(cell)
+    return (
+        f"In {_place(cell)} {cell.branch} is right out of habit: it takes {_percent(alone)} of the samples of other "
+        f"classes for {cell.value} too, the fusion {_percent(fused)}. It does not tell that class better."
+    )
+
+
         return []
     gap = sum(one.samples * (one.confidence - one.accuracy) for one in fused.bins) / fused.samples
     word = "surer than it should be" if gap > 0.02 else "about as sure as it should be"
