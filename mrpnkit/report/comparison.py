@@ -113,7 +113,12 @@ def comparison_tables(compared: Compared) -> list[Table]:
         ]
         made.append(Table.of(f"{name}_folds", f"{metric}: every fold", folds))
         made.append(
-            Table.of(f"{name}_differences", f"{metric}: row − column, a mean over folds", matrix(compared, metric))
+            Table.of(
+                f"{name}_differences",
+                f"{metric}: row − column, a mean over folds; * where the 95 % interval of that pair alone excludes "
+                "zero, not adjusted for the number of pairs",
+                matrix(compared, metric),
+            )
         )
     return made
 
@@ -186,11 +191,13 @@ def page(compared: Compared, tables: Sequence[Table]) -> str:
     from mrpnkit.report.rendering import Section, joined, part, render, row, safe
 
     names = list(compared.values)
-    said = (text for metric in compared.metrics[:1] for text in in_words(compared, metric))
+    first = {metric.split("/")[0]: metric for metric in reversed(compared.metrics)}  # of each target
+    said = (text for metric in compared.metrics if metric in first.values() for text in in_words(compared, metric))
     words = [*told_apart(compared), *compared.notes, *said]
     note = (
-        "Differences are paired over folds, with Student's t; p is adjusted for the number of comparisons (Holm). "
-        "Folds share training samples, so that intervals are, if anything, too narrow."
+        "Differences are paired over folds, with Student's t; p is adjusted for the number of comparisons with the "
+        "first (Holm), intervals and stars are not. Folds share training samples, so that intervals are, "
+        "if anything, too narrow."
     )
     sections = [Section("summary", "In plain words", joined([part("words", [*words, note])]))]
     for place, metric in enumerate(compared.metrics):
