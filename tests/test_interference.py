@@ -419,6 +419,21 @@ def test_samples_of_other_labels_are_not_paired() -> None:
         outcomes.beside("other", outcomes._replace(labels=labels))
 
 
+@pytest.mark.parametrize("samples", [20, 106, 1000])
+def test_the_ece_that_chance_makes_is_that_of_draws(samples: int) -> None:
+    """The mean ECE over draws in which each sample is right as often as the head is sure."""
+    generator, found, expected = np.random.default_rng(1), [], []
+    for _ in range(300):
+        sure = generator.uniform(0.5, 1, samples)
+        p = np.stack([sure, 1 - sure], axis=1)
+        one = calibration(Outcomes.of({"fused": p}, (generator.random(samples) > sure).astype(int)), "fused")
+        expected.append(one.ece)
+        found.append(one.by_chance())
+    assert np.mean(found) == pytest.approx(np.mean(expected), rel=0.1)
+    nothing = Outcomes.of({"fused": p, "audio": np.full_like(p, np.nan)}, np.zeros(samples, dtype=int))
+    assert np.isnan(calibration(nothing, "audio").by_chance())
+
+
 def test_ordered_classes_are_decided_by_their_median() -> None:
     """Worked by hand, and for random scores as the target itself decides."""
     given = {"fused": np.array([[0.4, 0.25, 0.35]])}

@@ -80,7 +80,7 @@ def misleading(interference: Interference) -> list[str]:
     cells = interference.misleading
     if not cells:
         return [f"No modality misleads by more than chance in any of {len(interference.fuzzy)} places looked at (the "
-                "whole, classes, folds and groups, of each branch): nothing here is interference."]  # fmt: skip
+                "whole, classes, folds and groups, of each branch): no interference is established."]  # fmt: skip
     told = []
     for branch in dict.fromkeys(cell.branch for cell in cells):
         places = [cell for cell in cells if cell.branch == branch]
@@ -197,7 +197,10 @@ def _shares(found: TargetFindings) -> str:
         f"{name} {value:.2f} bits" + (f" ({100 * value / total:.0f} %)" if total > 0 and value >= 0 else "")
         for name, value in sorted(worth.shares.items(), key=lambda item: -item[1])
     ]
-    told = f"Of {worth.entropy:.2f} bits that there are to know, the modalities add: {', '.join(parts)}."
+    told = (
+        f"Of {worth.entropy:.2f} bits that there are to know, all modalities together tell {total:.2f}: "
+        f"{', '.join(parts)}."
+    )
     harmful = [name for name, interval in worth.intervals.items() if interval.high < 0]
     if harmful:
         told += f" {_and(harmful)} " + _verb(harmful, "takes away more than it adds.", "take away more than they add.")
@@ -218,9 +221,6 @@ def _residuals(found: TargetFindings) -> str:
     )
 
 
-def _calibrated(found: TargetFindings) -> list[str]:
-    fused = found.calibration[FUSED]
-    if math.isnan(fused.ece):
 def _habit(interference: Interference, cell: Cell) -> str:
     fused, alone = interference.taken_elsewhere(cell)
     return (
@@ -229,11 +229,18 @@ def _habit(interference: Interference, cell: Cell) -> str:
     )
 
 
+def _calibrated(found: TargetFindings) -> list[str]:
+    fused = found.calibration[FUSED]
+    if math.isnan(fused.ece):
         return []
     gap = sum(one.samples * (one.confidence - one.accuracy) for one in fused.bins) / fused.samples
     word = "surer than it should be" if gap > 0.02 else "about as sure as it should be"
     word = "less sure than it could be" if gap < -0.02 else word
-    return [f"The fusion is {word}: its confidence misses its accuracy by {100 * fused.ece:.1f} points (ECE)."]
+    return [
+        f"The fusion is {word} on average: confidence − accuracy is {100 * gap:+z.1f} points. In bins of confidence "
+        f"they differ by {100 * fused.ece:.1f} points (ECE); chance alone would make it about "
+        f"{100 * fused.by_chance():.1f} of {fused.samples} samples."
+    ]
 
 
 def _place(cell: Cell | Fuzzy) -> str:
