@@ -214,3 +214,13 @@ def test_a_page_tells_of_every_target_and_what_its_stars_are() -> None:
     assert "age/fused/mae: n" in words
     assert "mood/fused/uar: best is first" not in words
     assert "intervals and stars are not" in words
+
+
+@pytest.mark.parametrize(("folds", "hint"), [(3, True), (4, True), (5, False)])
+def test_a_page_says_that_few_folds_establish_little(folds: int, hint: bool) -> None:
+    one, two = [0.9, 0.91, 0.92, 0.9, 0.91][:folds], [0.1, 0.12, 0.11, 0.12, 0.1][:folds]
+    values = {"n1": {"mood/fused/accuracy": one}, "n0": {"mood/fused/accuracy": two}}
+    compared = Compared(values, list(range(1, folds + 1)), {}, [])
+    text = page(compared, comparison_tables(compared))
+    assert "Behind it by more than chance: n0." in text
+    assert ("much too narrow at times: what is established is a hint." in text) == hint

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mrpnkit.analysis import Difference, paired_difference
+from mrpnkit.analysis.differences import FEW_FOLDS
 from mrpnkit.analysis.ranking import Rank, ranking
 from mrpnkit.errors import RunError
 from mrpnkit.names import FUSED
@@ -199,6 +200,8 @@ def page(compared: Compared, tables: Sequence[Table]) -> str:
         "first (Holm), intervals and stars are not. Folds share training samples, so that intervals are, "
         "if anything, too narrow."
     )
+    if len(compared.folds) < FEW_FOLDS:
+        note += " With so few folds they are much too narrow at times: what is established is a hint."
     sections = [Section("summary", "In plain words", joined([part("words", [*words, note])]))]
     for place, metric in enumerate(compared.metrics):
         series = [
