@@ -260,6 +260,41 @@ def test_expected_calibration_error_by_a_loop() -> None:
         assert sum(one.samples for one in found.bins) == len(p)
 
 
+def test_who_always_says_one_class_is_right_there_out_of_habit() -> None:
+    """Against scikit-learn's rates of true and false positives, one class against the others."""
+    generator = np.random.default_rng(0)
+    labels = generator.choice(3, 400, p=[0.6, 0.3, 0.1])
+    seen = np.where(generator.random(400) < 0.8, labels, generator.integers(0, 3, 400))
+    knows = np.where(labels == 0, 0, seen)  # the class 0 and no other
+    audio, face = np.eye(3)[np.zeros(400, dtype=int)], np.eye(3)[knows]
+    audio[::7] = np.nan
+    found = interference(Outcomes.of({"fused": np.eye(3)[seen], "audio": audio, "face": face}, labels), draws=10)
+    cells = {(cell.value, cell.branch): cell for cell in found.on("class")}
+    for head, decided in (("audio", np.zeros(400, dtype=int)), ("face", knows)):
+        judged = np.arange(400) % 7 != 0 if head == "audio" else np.ones(400, dtype=bool)
+        shares = []
+        for one in (seen, decided):
+            (denied, claimed), _ = confusion_matrix(labels[judged] == 0, one[judged] == 0).tolist()
+            shares.append(claimed / (claimed + denied))
+        assert found.taken_elsewhere(cells["0", head]) == pytest.approx(tuple(shares))
+    assert cells["0", "audio"].inferior
+    assert found.habit(cells["0", "audio"])
+    assert cells["0", "face"].inferior
+    assert not found.habit(cells["0", "face"])
+    assert not found.habit(cells["1", "audio"])
+    whole = found.on("all")[0]
+    assert np.isnan(found.taken_elsewhere(whole)).all()
+    assert not found.habit(whole)
+
+
+def test_of_one_class_alone_nobody_can_tell_a_habit() -> None:
+    found = interference(Outcomes.of({"fused": np.eye(2)[[1] * 8], "audio": np.eye(2)[[0] * 8]}, [0] * 8), draws=10)
+    cell = next(cell for cell in found.on("class") if cell.samples)
+    assert cell.inferior
+    assert np.isnan(found.taken_elsewhere(cell)).all()
+    assert not found.habit(cell)
+
+
 def test_agreement_is_cohens_kappa() -> None:
     outcomes = drawn()
     pairs = {(one.first, one.second): one for one in agreement(outcomes)}
@@ -382,6 +417,21 @@ def test_samples_of_other_labels_are_not_paired() -> None:
     here, there = (outcomes.classes[one[4]] for one in (outcomes.labels, labels))
     with pytest.raises(InputError, match=f"'4' is '{here}' here and '{there}' there"):
         outcomes.beside("other", outcomes._replace(labels=labels))
+
+
+@pytest.mark.parametrize("samples", [20, 106, 1000])
+def test_the_ece_that_chance_makes_is_that_of_draws(samples: int) -> None:
+    """The mean ECE over draws in which each sample is right as often as the head is sure."""
+    generator, found, expected = np.random.default_rng(1), [], []
+    for _ in range(300):
+        sure = generator.uniform(0.5, 1, samples)
+        p = np.stack([sure, 1 - sure], axis=1)
+        one = calibration(Outcomes.of({"fused": p}, (generator.random(samples) > sure).astype(int)), "fused")
+        expected.append(one.ece)
+        found.append(one.by_chance())
+    assert np.mean(found) == pytest.approx(np.mean(expected), rel=0.1)
+    nothing = Outcomes.of({"fused": p, "audio": np.full_like(p, np.nan)}, np.zeros(samples, dtype=int))
+    assert np.isnan(calibration(nothing, "audio").by_chance())
 
 
 def test_ordered_classes_are_decided_by_their_median() -> None:

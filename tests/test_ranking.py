@@ -15,7 +15,7 @@ from mrpnkit.analysis import Difference, holm, paired_difference, ranking, t_pro
 from mrpnkit.config import parse_config
 from mrpnkit.errors import ConfigError, InputError, RunError
 from mrpnkit.records import write_json
-from mrpnkit.report.comparison import compare, is_ablation, write_comparison
+from mrpnkit.report.comparison import Compared, compare, comparison_tables, is_ablation, page, write_comparison
 from mrpnkit.variants import variants
 from tests.small_runs import CONFIG, small_corpus
 
@@ -187,3 +187,40 @@ def test_all_that_cannot_be_trained_is_said_before_anything_is(tmp_path: Path) -
     assert problems["objective.balancer"].endswith("(N2 (MRPN) + concat + ogm_ge)")
     assert told == []
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_page_tells_of_every_target_and_what_its_stars_are() -> None:
+    """Of eleven, one pair is starred by its own interval and not established among all comparisons with the first."""
+    generator = np.random.default_rng(3)
+    mood = {f"n{k}": (0.5 + generator.normal(0, 0.001, 5)).tolist() for k in range(9)}
+    best, near = [0.84, 0.80, 0.83, 0.79, 0.82], [0.80, 0.79, 0.79, 0.78, 0.79]
+    mood |= {"best": best, "near": near}
+    test = ttest_rel(best, near)
+    assert test.confidence_interval(0.95).low > 0
+    values = {name: {"mood/fused/accuracy": one, "mood/fused/uar": one, "age/fused/mae": one[::-1]}
+              for name, one in mood.items()}  # fmt: skip
+    compared = Compared(values, [1, 2, 3, 4, 5], {}, [])
+    tables = comparison_tables(compared)
+    (stars,) = (table for table in tables if table.name == "mood_fused_accuracy_differences")
+    cells = {row[0]: dict(zip(stars.columns, row, strict=True)) for row in stars.rows}
+    assert cells["best"]["near"] == f"+{np.mean(np.subtract(best, near)):.3f} *"
+    assert "* where the 95 % interval of that pair alone excludes zero, not adjusted" in stars.caption
+    ranks = {rank.name: rank for rank in compared.ranked("mood/fused/accuracy")}
+    assert ranks["near"].adjusted == pytest.approx(holm([ttest_rel(best, mood[name]).pvalue
+                                                         for name in mood if name != "best"])[-1])  # fmt: skip
+    text = page(compared, tables)
+    words = text[: text.index('id="metric-0"')]
+    assert "mood/fused/accuracy: best is first" in words
+    assert "age/fused/mae: n" in words
+    assert "mood/fused/uar: best is first" not in words
+    assert "intervals and stars are not" in words
+
+
+@pytest.mark.parametrize(("folds", "hint"), [(3, True), (4, True), (5, False)])
+def test_a_page_says_that_few_folds_establish_little(folds: int, hint: bool) -> None:
+    one, two = [0.9, 0.91, 0.92, 0.9, 0.91][:folds], [0.1, 0.12, 0.11, 0.12, 0.1][:folds]
+    values = {"n1": {"mood/fused/accuracy": one}, "n0": {"mood/fused/accuracy": two}}
+    compared = Compared(values, list(range(1, folds + 1)), {}, [])
+    text = page(compared, comparison_tables(compared))
+    assert "Behind it by more than chance: n0." in text
+    assert ("much too narrow at times: what is established is a hint." in text) == hint

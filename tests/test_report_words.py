@@ -9,9 +9,9 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import binomtest, ttest_rel
 
-from mrpnkit.analysis import Outcomes, Worth, interference, worth
+from mrpnkit.analysis import Outcomes, Worth, calibration, interference, worth
 from mrpnkit.report.findings import Findings, TargetFindings
-from mrpnkit.report.words import _shares, inferior, over_folds, overall, without_classes
+from mrpnkit.report.words import _calibrated, _shares, inferior, misleading, over_folds, overall, without_classes
 
 LABELS = np.repeat([0, 1], 20)
 
@@ -30,7 +30,7 @@ def said(found: Worth) -> str:
 def test_a_modality_takes_away_where_its_interval_says_so() -> None:
     text = said(worth({("a",): telling(0.9), ("b",): telling(0.4), ("a", "b"): telling(0.85)}, LABELS))
     assert text.startswith(
-        "Of 1.00 bits that there are to know, the modalities add: a 0.97 bits (126 %), b -0.20 bits."
+        "Of 1.00 bits that there are to know, all modalities together tell 0.77: a 0.97 bits (126 %), b -0.20 bits."
     )
     assert text.endswith(" b takes away more than it adds.")
     both = {("a",): 0.9, ("b",): 0.4, ("c",): 0.4, ("a", "b"): 0.8, ("a", "c"): 0.8, ("b", "c"): 0.3}
@@ -115,6 +115,21 @@ def test_the_tests_are_named(cluster: str | None) -> None:
     assert "(McNemar's exact test, and Student's t over groups where there are five or more; adjusted within" in text
 
 
+def test_a_branch_that_always_says_one_class_is_no_expert() -> None:
+    """Noise that learned nothing but the most frequent class; the fusion misses 15 of its 60, and 4 of the others."""
+    labels = np.repeat([0, 1], [60, 40])
+    fused = np.where(np.arange(100) % 4 == 0, 1, labels)
+    fused[60:64] = 0
+    heads = {"fused": np.eye(2)[fused], "noise": np.eye(2)[np.zeros(100, dtype=int)]}
+    outcomes = Outcomes.of(heads, labels, classes=["common", "rare"])
+    found = inferior(interference(outcomes, draws=10))
+    assert "class common: noise 100.0 % against 75.0 %." in found[0]
+    assert found[1:] == [
+        "In class common noise is right out of habit: it takes 100.0 % of the samples of other classes for common too, "
+        "the fusion 10.0 %. It does not tell that class better."
+    ]
+
+
 def test_a_difference_that_may_be_chance_comes_with_its_p() -> None:
     """Of 40 samples the fusion misses 5 that the audio knows, and no other: p is 2 / 2^5, and twice that of two."""
     right, missed = np.eye(2)[LABELS], np.eye(2)[np.where(np.arange(40) % 8 == 0, 1 - LABELS, LABELS)]
@@ -123,3 +138,22 @@ def test_a_difference_that_may_be_chance_comes_with_its_p() -> None:
     assert binomtest(0, 5).pvalue == 2 / 2**5
     assert text.startswith("The best single head is audio, 100.0 %. The fusion differs by -12.5 points")
     assert text.endswith("that may be chance (p is 0.125, adjusted for 2 branches).")
+
+
+def test_the_words_on_calibration_agree_with_its_numbers() -> None:
+    """Two bins, too sure by 0.2 in one and too little in the other: sure as it should be on average, ECE 0.2."""
+    sure = np.repeat([0.9, 0.6], 50)
+    right = np.concatenate([np.arange(50) < 35, np.arange(50) < 40])
+    outcomes = Outcomes.of({"fused": np.stack([sure, 1 - sure], axis=1)}, np.where(right, 0, 1))
+    found = cast(Any, SimpleNamespace(calibration={"fused": calibration(outcomes, "fused")}))
+    chance = 100 * np.sqrt(2 / np.pi) * (np.sqrt(0.9 * 0.1 / 50) + np.sqrt(0.6 * 0.4 / 50)) / 2
+    assert _calibrated(found) == [
+        "The fusion is about as sure as it should be on average: confidence − accuracy is +0.0 points. In bins of "
+        f"confidence they differ by 20.0 points (ECE); chance alone would make it about {chance:.1f} of 100 samples."
+    ]
+
+
+def test_that_nothing_was_found_is_no_proof_that_nothing_is() -> None:
+    heads = {"fused": np.eye(2)[[0, 1, 0]], "audio": np.eye(2)[[1, 0, 1]]}
+    (text,) = misleading(interference(Outcomes.of(heads, [0, 1, 0]), draws=10))
+    assert text.endswith("no interference is established.")

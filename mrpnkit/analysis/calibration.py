@@ -1,5 +1,6 @@
 """Whether a head is as often right as it says: reliability, and the expected calibration error."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -31,6 +32,15 @@ class Calibration(NamedTuple):
     brier: float
     nll: float
     bins: list[Bin]
+
+    def by_chance(self) -> float:
+        """About the ECE that a head which is as sure as it should be shows on so many samples.
+
+        In a bin of n samples with mean confidence c, the share that is right then has about a normal distribution
+        around c with variance c (1 − c) / n, and its mean distance from c is √(2 / π) of the standard deviation.
+        """
+        spread = sum(math.sqrt(one.samples * one.confidence * (1 - one.confidence)) for one in self.bins)
+        return math.sqrt(2 / math.pi) * spread / self.samples if self.samples else math.nan
 
 
 def calibration(outcomes: Outcomes, head: str, *, bins: int = 15) -> Calibration:

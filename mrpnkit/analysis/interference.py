@@ -5,6 +5,7 @@ The paper found one pair of actors on which the video alone was better than the 
 each branch is compared with the fusion on the same samples.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -100,6 +101,31 @@ class Interference(NamedTuple):
         """Where a branch is worse than nothing by more than chance, the worst first."""
         found = [cell for cell in self.fuzzy if cell.misleads()]
         return sorted(found, key=lambda cell: cell.information.value)
+
+    def taken_elsewhere(self, cell: Cell) -> tuple[float, float]:
+        """Of a cell of a class: the shares of the other classes' samples that fusion and branch take for that class.
+
+        NaN for cells of other axes, and where both judged no sample of another class.
+        """
+        if cell.axis != "class":
+            return math.nan, math.nan
+        outside = ~members(self.outcomes, cell.axis)[cell.value]
+        both = outside & self.outcomes.judged(FUSED) & self.outcomes.judged(cell.branch)
+        if not both.any():
+            return math.nan, math.nan
+        number = self.outcomes.classes.index(cell.value)
+        fused, alone = (float((self.outcomes.decided(head)[both] == number).mean()) for head in (FUSED, cell.branch))
+        return fused, alone
+
+    def habit(self, cell: Cell) -> bool:
+        """Whether a branch is right in a class because it says that class more often, and not because it knows it.
+
+        By class, accuracy is recall: who always says one class is right on all of its samples. What counts for the
+        branch is therefore how much more often it says the class of its samples than of the others (Youden's J 1950);
+        where that is no more than the fusion's, its gain in the class is bought in the other ones.
+        """
+        fused, alone = self.taken_elsewhere(cell)
+        return cell.inferior and cell.alone - alone <= cell.fused - fused
 
     def samples(self, cell: Cell) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Rows of the outcomes that are lost to the branch, and rows that are won from it."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mrpnkit.analysis import Difference, paired_difference
+from mrpnkit.analysis.differences import FEW_FOLDS
 from mrpnkit.analysis.ranking import Rank, ranking
 from mrpnkit.errors import RunError
 from mrpnkit.names import FUSED
@@ -113,7 +114,12 @@ def comparison_tables(compared: Compared) -> list[Table]:
         ]
         made.append(Table.of(f"{name}_folds", f"{metric}: every fold", folds))
         made.append(
-            Table.of(f"{name}_differences", f"{metric}: row − column, a mean over folds", matrix(compared, metric))
+            Table.of(
+                f"{name}_differences",
+                f"{metric}: row − column, a mean over folds; * where the 95 % interval of that pair alone excludes "
+                "zero, not adjusted for the number of pairs",
+                matrix(compared, metric),
+            )
         )
     return made
 
@@ -186,12 +192,16 @@ def page(compared: Compared, tables: Sequence[Table]) -> str:
     from mrpnkit.report.rendering import Section, joined, part, render, row, safe
 
     names = list(compared.values)
-    said = (text for metric in compared.metrics[:1] for text in in_words(compared, metric))
+    first = {metric.split("/")[0]: metric for metric in reversed(compared.metrics)}  # of each target
+    said = (text for metric in compared.metrics if metric in first.values() for text in in_words(compared, metric))
     words = [*told_apart(compared), *compared.notes, *said]
     note = (
-        "Differences are paired over folds, with Student's t; p is adjusted for the number of comparisons (Holm). "
-        "Folds share training samples, so that intervals are, if anything, too narrow."
+        "Differences are paired over folds, with Student's t; p is adjusted for the number of comparisons with the "
+        "first (Holm), intervals and stars are not. Folds share training samples, so that intervals are, "
+        "if anything, too narrow."
     )
+    if len(compared.folds) < FEW_FOLDS:
+        note += " With so few folds they are much too narrow at times: what is established is a hint."
     sections = [Section("summary", "In plain words", joined([part("words", [*words, note])]))]
     for place, metric in enumerate(compared.metrics):
         series = [

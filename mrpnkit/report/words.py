@@ -80,7 +80,7 @@ def misleading(interference: Interference) -> list[str]:
     cells = interference.misleading
     if not cells:
         return [f"No modality misleads by more than chance in any of {len(interference.fuzzy)} places looked at (the "
-                "whole, classes, folds and groups, of each branch): nothing here is interference."]  # fmt: skip
+                "whole, classes, folds and groups, of each branch): no interference is established."]  # fmt: skip
     told = []
     for branch in dict.fromkeys(cell.branch for cell in cells):
         places = [cell for cell in cells if cell.branch == branch]
@@ -116,8 +116,10 @@ def inferior(interference: Interference) -> list[str]:
         f"{'place' if len(cases) == 1 else 'places'}. {shown}{more}. Look at what the other modalities say on these "
         "samples: open a number in the interference table."
     ]
+    habits = [cell for cell in cases if interference.habit(cell)]
+    told += [_habit(interference, cell) for cell in habits[:4]]
     misled = {(cell.axis, cell.value) for cell in interference.misleading}
-    unexplained = [_place(cell) for cell in cases if (cell.axis, cell.value) not in misled]
+    unexplained = [_place(cell) for cell in cases if (cell.axis, cell.value) not in misled and cell not in habits]
     if unexplained:
         names = list(dict.fromkeys(unexplained))[:4]
         told.append(f"In {_and(names)} no modality is found to mislead: it may be that one of them alone can tell "
@@ -195,7 +197,10 @@ def _shares(found: TargetFindings) -> str:
         f"{name} {value:.2f} bits" + (f" ({100 * value / total:.0f} %)" if total > 0 and value >= 0 else "")
         for name, value in sorted(worth.shares.items(), key=lambda item: -item[1])
     ]
-    told = f"Of {worth.entropy:.2f} bits that there are to know, the modalities add: {', '.join(parts)}."
+    told = (
+        f"Of {worth.entropy:.2f} bits that there are to know, all modalities together tell {total:.2f}: "
+        f"{', '.join(parts)}."
+    )
     harmful = [name for name, interval in worth.intervals.items() if interval.high < 0]
     if harmful:
         told += f" {_and(harmful)} " + _verb(harmful, "takes away more than it adds.", "take away more than they add.")
@@ -216,6 +221,14 @@ def _residuals(found: TargetFindings) -> str:
     )
 
 
+def _habit(interference: Interference, cell: Cell) -> str:
+    fused, alone = interference.taken_elsewhere(cell)
+    return (
+        f"In {_place(cell)} {cell.branch} is right out of habit: it takes {_percent(alone)} of the samples of other "
+        f"classes for {cell.value} too, the fusion {_percent(fused)}. It does not tell that class better."
+    )
+
+
 def _calibrated(found: TargetFindings) -> list[str]:
     fused = found.calibration[FUSED]
     if math.isnan(fused.ece):
@@ -223,7 +236,11 @@ def _calibrated(found: TargetFindings) -> list[str]:
     gap = sum(one.samples * (one.confidence - one.accuracy) for one in fused.bins) / fused.samples
     word = "surer than it should be" if gap > 0.02 else "about as sure as it should be"
     word = "less sure than it could be" if gap < -0.02 else word
-    return [f"The fusion is {word}: its confidence misses its accuracy by {100 * fused.ece:.1f} points (ECE)."]
+    return [
+        f"The fusion is {word} on average: confidence − accuracy is {100 * gap:+z.1f} points. In bins of confidence "
+        f"they differ by {100 * fused.ece:.1f} points (ECE); chance alone would make it about "
+        f"{100 * fused.by_chance():.1f} of {fused.samples} samples."
+    ]
 
 
 def _place(cell: Cell | Fuzzy) -> str:
