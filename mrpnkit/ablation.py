@@ -68,10 +68,14 @@ class Ablation(NamedTuple):
         return ranks[0].name
 
     def differences(self, metric: str) -> list[Pair]:
-        """Paired differences between the networks, of each to the best single modality, of further ones to N0; 95 %."""
+        """Paired differences between networks, and of each to the best single modality; intervals of 95 %.
+
+        A further fusion or balancer is compared with N0, and with the network whose own it stands in for.
+        """
         single = self.best_single(metric)
         others = [name for name in self.labels if name not in NETWORKS and name not in self.singles]
-        pairs = [*PAIRS, *((network, single) for network in (*NETWORKS, *others)), *((name, "n0") for name in others)]
+        pairs = [*PAIRS, *((network, single) for network in (*NETWORKS, *others))]
+        pairs += [(name, base) for name in others for base in dict.fromkeys(("n0", name.partition("-")[0]))]
         values = {name: self.values(name, metric) for name in self.labels}
         return [
             Pair(

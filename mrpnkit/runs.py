@@ -273,7 +273,11 @@ def is_first_process() -> bool:
 def _read(folder: Path) -> dict[str, Any]:
     if not (folder / RUN).is_file():
         what = "is no folder" if not folder.is_dir() else f"has no {RUN}"
-        raise RunError(f"{folder} is no run: it {what}. A run is made by `mrpnkit train run.toml --out FOLDER`.")
+        inside = sorted(str(file.parent) for file in folder.glob(f"*/{RUN}"))[
+            :3
+        ]  # a variant of an ablation has its seeds
+        known = f" There is {', '.join(inside)} in it." if inside else ""
+        raise RunError(f"{folder} is no run: it {what}.{known} A run is made by `mrpnkit train run.toml --out FOLDER`.")
     content = read_json(folder / RUN)
     if content.get("format") != FORMAT:
         raise RunError(f"{folder} has run format {content.get('format')!r}; this version reads format {FORMAT}.")

@@ -72,7 +72,7 @@ def test_near_duplicates_across_a_split_are_a_problem(how: str) -> None:
     findings = audit(recordings({11: copy}), {1: SOUND}, **LOOKED_AT)
     assert [f.severity for f in findings] == ["problem"]
     assert findings[0].text == (
-        "1 sets of samples with nearly the same or shared steps in every modality stand in several parts of fold 1, "
+        "1 set of samples with nearly the same or shared steps in every modality stands in several parts of fold 1, "
         "such as '4' and '11'."
     )
     within = audit(recordings({7: steps_of(4)[1:]}), {1: SOUND}, **LOOKED_AT)

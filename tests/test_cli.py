@@ -297,7 +297,7 @@ def test_check_finds_what_makes_a_result_worthless(tmp_path: Path, capsys: pytes
     (tmp_path / "run.toml").write_text(TOML, encoding="utf-8")
     code, out, _ = call(capsys, "check", tmp_path / "run.toml", "--data")
     assert code == 1
-    assert "problem: 1 sets of samples with the same steps in every modality stand in several parts" in out
+    assert "problem: 1 set of samples with the same steps in every modality stands in several parts" in out
     assert "such as '0' and '30'" in out
     (tmp_path / "random.toml").write_text(TOML.replace('group = "actor"\n', ""), encoding="utf-8")
     code, out, _ = call(capsys, "check", tmp_path / "random.toml", "--data")
@@ -326,7 +326,7 @@ def test_audit_by_hand() -> None:
         ("problem", "The train part of fold 1 has no sample of 'c' of 'emotion'."),
         ("note", "The validation part of fold 1 has no sample of 'a', 'c' of 'emotion'."),
         ("note", "The test part of fold 1 has no sample of 'a', 'b' of 'emotion'."),
-        ("note", "1 sets of samples with the same steps of 'x' stand in several parts of fold 1, such as '2' and '4'."),
+        ("note", "1 set of samples with the same steps of 'x' stands in several parts of fold 1, such as '2' and '4'."),
     }  # fmt: skip
     sound = dict(enumerate(group_folds(small_corpus().groups["actor"], 3), start=1))
     arguments["modalities"] = ["audio", "face"]

@@ -49,6 +49,7 @@ def test_what_is_taken_for_something_else_is_seen() -> None:
         "warning: no sample has '0' of 'y'. Whole numbers are the classes 0 to 3, whether they occur or not.",
     ]
     assert lines({"y": np.array([0.0, 1.0, 1.0])}) == ["y: regression, 3 numbers from 0 to 1; no labels missing"]
+    assert lines({"y": np.full(3, 2.5)}) == ["y: regression, 3 numbers, all of them 2.5; no labels missing"]
     assert lines({"y": np.array([[0], [1], [1]])}) == ["y: multilabel, 1 class: 0 2; no labels missing"]
 
 

@@ -16,6 +16,7 @@ from mrpnkit.config import parse_config
 from mrpnkit.errors import ConfigError, InputError, RunError
 from mrpnkit.records import write_json
 from mrpnkit.report.comparison import Compared, compare, comparison_tables, is_ablation, page, write_comparison
+from mrpnkit.runs import Run
 from mrpnkit.variants import variants
 from tests.small_runs import CONFIG, small_corpus
 
@@ -100,6 +101,21 @@ def test_processes_change_no_figure(ablations: dict[int, Path]) -> None:
     assert list(one["variants"]) == ["only_audio", "only_face", "n0", "n1", "n2", "n2-sum-sum"]
     assert one["folds"] == [1, 3]
     assert one["ranking"]["emotion/fused/accuracy"][0]["verdict"] == "first"
+
+
+def test_a_further_fusion_is_compared_with_the_network_whose_own_it_stands_in_for(ablations: dict[int, Path]) -> None:
+    content = json.loads((ablations[1] / "results.json").read_text())
+    metric = "emotion/fused/accuracy"
+    of_it = [one for one in content["differences"] if one["first"] == "n2-sum-sum" and one["metric"] == metric]
+    single = max(("only_audio", "only_face"), key=lambda name: content["variants"][name]["summary"][metric]["mean"])
+    assert [one["second"] for one in of_it] == [single, "n0", "n2"]
+    first, second = (content["variants"][name]["folds"][metric] for name in ("n2-sum-sum", "n2"))
+    assert of_it[-1]["difference"]["mean"] == pytest.approx(np.mean(np.subtract(first, second)))
+
+
+def test_a_variant_s_folder_names_its_seeds(ablations: dict[int, Path]) -> None:
+    with pytest.raises(RunError, match=r"n2 is no run: it has no run.json. There is \S*n2/seed-0 in it."):
+        Run.open(ablations[1] / "n2")
 
 
 def test_an_ablation_and_runs_are_compared(ablations: dict[int, Path], tmp_path: Path) -> None:

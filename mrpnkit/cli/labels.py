@@ -48,7 +48,10 @@ def _classes(names: list[str], counts: list[int], most: int | None) -> str:
 
 def _values(labels: NDArray[Any]) -> str:
     known = labels[~np.isnan(labels)]
-    return f"{len(known)} numbers" + (f" from {known.min():g} to {known.max():g}" if len(known) else "")
+    if not len(known):
+        return "0 numbers"
+    low, high = known.min(), known.max()
+    return f"{len(known)} numbers" + (f" from {low:g} to {high:g}" if low < high else f", all of them {low:g}")
 
 
 def _counts(labels: NDArray[Any], classes: int) -> list[int]:

@@ -63,7 +63,9 @@ def ablation_tables(ablation: "Ablation", metric: str) -> "list[Table]":
     columns = ("difference", "mean", "folds", "95 % interval", "established")
     return [
         table(metric, ("network", *folds, "mean ± sd"), rows),
-        table("Paired differences over folds", columns, differences),
+        table(
+            "Paired differences over folds, each by itself; the ranking allows for their number", columns, differences
+        ),
         table("Ranking", ("place", "network", "mean", "folds", "behind", "p adjusted", "verdict"), order, left=2),
     ]
 

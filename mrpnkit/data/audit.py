@@ -274,14 +274,19 @@ def _across(
     if crossing:
         number, split = next(iter(crossing.items()))
         pair = " and ".join(repr(corpus.ids[row]) for row in split[0][:2])
-        text = f"{len(split)} sets of samples with {what} stand in several parts of fold {number}, such as {pair}"
+        stand = "stands" if len(split) == 1 else "stand"
+        text = f"{_how_many(split)} of samples with {what} {stand} in several parts of fold {number}, such as {pair}"
         text += f"; so it is in {len(crossing)} folds." if len(crossing) > 1 else "."
         found.append(Finding(severity, text))
     else:
         pair = " and ".join(repr(corpus.ids[row]) for row in alike[0][:2])
-        text = f"{len(alike)} sets of samples with {what}, such as {pair}, each within one part."
+        text = f"{_how_many(alike)} of samples with {what}, such as {pair}, each within one part."
         found.append(Finding("note", text))
     return found
+
+
+def _how_many(found: Sequence[Sequence[int]]) -> str:
+    return "1 set" if len(found) == 1 else f"{len(found)} sets"
 
 
 def _some(names: Sequence[str]) -> str:
