@@ -56,7 +56,7 @@ def by_hand() -> dict[str, float]:
     branches = {"audio": Branch(audio, Mean(audio.out_features)), "face": Branch(Linear(4, 5), Last(5))}
     fusion = FusionComponent([audio.out_features, 5], {"emotion": 3})  # drawn before the rest of the network
     model = MRPN(branches, {"emotion": 3}, network="n2", fusion=fusion)
-    optimizer = torch.optim.AdamW(model.parameters(), 0.01, weight_decay=0.01)
+    optimizer = torch.optim.AdamW(model.parameters(), 0.01, weight_decay=0.01, fused=True)
     trainer = Trainer(
         model,
         objective := Objective({"emotion": Classification(corpus.classes["emotion"])}),
