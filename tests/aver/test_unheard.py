@@ -11,9 +11,11 @@ from rich.console import Console
 from examples.aver import prepare as preparation
 from examples.aver.clips import Clip, Landmarks
 from examples.aver.prepare import Features, prepare
+from examples.aver.ravdess import read_ravdess
 from examples.aver.versions import Versions, make_versions
 from mrpnkit.errors import CorpusError
 from tests.aver.test_landmarks import face
+from tests.aver.test_ravdess import tracked, wav
 from tests.aver.test_replacement import Inline
 
 QUIET = Console(quiet=True)
@@ -62,3 +64,21 @@ def test_landmarks_that_cannot_be_used_are_told_with_their_clip(
     bad = Clip(id="01-02", actor="1", sex="male", emotion="sad", read_landmarks=landmarks)
     with pytest.raises(CorpusError, match=rf"The landmarks of clip '01-02' cannot be used: .*{why}.* leave it out"):
         prepare([clip("heard", 0.1), bad], tmp_path / "frames", Features(), QUIET, source="noise")
+
+
+def test_recordings_of_a_telephone_are_told(tmp_path: Path) -> None:
+    """Half of the band is missing: a warning names one; recordings of 16 kHz or more are as they should be."""
+    for actor, rate in (("01", 48000), ("02", 8000), ("03", 16000), ("04", 11025)):
+        wav(tmp_path / f"03-01-04-01-01-01-{actor}.wav", rate=rate)
+        tracked(tmp_path / f"01-01-04-01-01-01-{actor}.csv")
+    with pytest.warns(UserWarning, match=r"2 of 4 recordings have fewer than 16000 .* with 8000: .* above 4000 Hz"):
+        clips = read_ravdess(tmp_path)
+    assert [len(clip.speech()) for clip in clips] == [8000] * 4
+
+
+def test_a_recording_that_cannot_be_opened_is_left_to_the_decoder(tmp_path: Path) -> None:
+    wav(tmp_path / "03-01-04-01-01-01-01.wav").write_bytes(b"nothing")
+    tracked(tmp_path / "01-01-04-01-01-01-01.csv")
+    (clip,) = read_ravdess(tmp_path)
+    with pytest.raises(CorpusError, match="cannot be decoded"):
+        clip.speech()
