@@ -152,7 +152,7 @@ def owners_of(
             samples are.
     """
     if group is not None:
-        owners = [enrolment.check(group)] * len(corpus)
+        owners: list[str] = [enrolment.check(group)] * len(corpus)
         _tell_unmeasured(corpus, owners, enrolment, modalities)
         return owners
     if column not in corpus.groups:
