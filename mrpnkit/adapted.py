@@ -11,7 +11,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mrpnkit.build_adaptation import FoldAdaptation, build_adaptation, enrolled_rows, protocol_of
+from mrpnkit.build_adaptation import (
+    FoldAdaptation,
+    adapted_modalities,
+    build_adaptation,
+    enrolled_rows,
+    protocol_of,
+)
 from mrpnkit.config import Config
 from mrpnkit.data import Corpus, Fold
 from mrpnkit.data.adaptation import Adaptation, Enrolment
@@ -112,7 +118,8 @@ def groups_in(
     column, known = column_of(run), enrolment or Enrolment()
     if group is None and run.trained_on(corpus):
         return DataGroups(corpus.groups[column].tolist(), True, known)
-    return DataGroups(owners_of(corpus, column, enrolment=known, group=group), False, known)
+    owners = owners_of(corpus, column, enrolment=known, modalities=adapted_modalities(run.config), group=group)
+    return DataGroups(owners, False, known)
 
 
 def adapted(run: Run, number: int, corpus: Corpus, groups: DataGroups | None) -> Corpus:
@@ -128,13 +135,16 @@ def adapted(run: Run, number: int, corpus: Corpus, groups: DataGroups | None) ->
     return known.with_enrolled(groups.enrolment).apply_to(corpus, groups.owners)
 
 
-def owners_of(corpus: Corpus, column: str, *, enrolment: Enrolment, group: str | None = None) -> list[str]:
-    """The group of each sample of new data; the log says who is normalised as the population.
+def owners_of(
+    corpus: Corpus, column: str, *, enrolment: Enrolment, modalities: Sequence[str], group: str | None = None
+) -> list[str]:
+    """The group of each sample of new data; the log says who is normalised as the population, and in which modality.
 
     Args:
         corpus: the data.
         column: where a sample's group stands; without it nobody is known.
         enrolment: the groups that are known.
+        modalities: those that are normalised.
         group: the one that all samples are of, whatever the column says.
 
     Raises:
@@ -142,7 +152,9 @@ def owners_of(corpus: Corpus, column: str, *, enrolment: Enrolment, group: str |
             samples are.
     """
     if group is not None:
-        return [enrolment.check(group)] * len(corpus)
+        owners: list[str] = [enrolment.check(group)] * len(corpus)
+        _tell_unmeasured(corpus, owners, enrolment, modalities)
+        return owners
     if column not in corpus.groups:
         if enrolment.groups:
             raise InputError(
@@ -151,7 +163,7 @@ def owners_of(corpus: Corpus, column: str, *, enrolment: Enrolment, group: str |
             )
         _log.warning("adaptation: nobody is enrolled; all samples are normalised as the population of the training.")
         return [""] * len(corpus)
-    owners: list[str] = corpus.groups[column].tolist()
+    owners = corpus.groups[column].tolist()
     strange = [owner for owner in dict.fromkeys(owners) if owner not in enrolment.groups]
     if strange:
         count = sum(owner not in enrolment.groups for owner in owners)
@@ -163,7 +175,27 @@ def owners_of(corpus: Corpus, column: str, *, enrolment: Enrolment, group: str |
             column,
             _some(strange),
         )
+    _tell_unmeasured(corpus, owners, enrolment, modalities)
     return owners
+
+
+def _tell_unmeasured(corpus: Corpus, owners: Sequence[str], enrolment: Enrolment, modalities: Sequence[str]) -> None:
+    """The log says which enrolled groups have a modality now that they had not when they were measured."""
+    for name in modalities:
+        if name not in corpus.modalities:
+            continue
+        without = {owner for owner, found in enrolment.groups.items() if name not in found.moments}
+        lengths = corpus.modalities[name].lengths
+        lacking = [owner for owner, length in zip(owners, lengths, strict=True) if length and owner in without]
+        if lacking:
+            _log.warning(
+                "adaptation: %d of %d samples have %r, which was not measured of their groups (%s); it is normalised "
+                "as the population of the training. Enrol those groups with samples that have it.",
+                len(lacking),
+                len(owners),
+                name,
+                _some(list(dict.fromkeys(lacking))),
+            )
 
 
 def _some(names: Sequence[str]) -> str:

@@ -1,6 +1,7 @@
 """Enrolling: a new group, such as a speaker, measured from unlabelled samples for the networks of a run."""
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,10 @@ from mrpnkit.predict import fit_corpus
 from mrpnkit.runs import Run
 from mrpnkit.wording import nearest
 
+_log = logging.getLogger(__name__)
+
+Steps = dict[str, NDArray[np.generic]]
+
 
 def enrol(
     run: str | Path,
@@ -28,7 +33,8 @@ def enrol(
     Args:
         run: the folder of a run with adaptation and a finished fold. What is measured serves other runs on features
             that were prepared in the same way as well.
-        data: one corpus or several, which count as one.
+        data: one corpus or several, which count as one: a sample that stands in them again, with the same id and the
+            same steps, counts once, and the log says so.
         group: its name. Of data that have the run's column, only its samples are measured; data without the column are
             all of this group. By default every group of the column is measured.
         condition: a value of the run's condition that all samples are of, such as ``"neutral"``; by default the
@@ -45,15 +51,25 @@ def enrol(
     wanted = condition if condition is not None else _condition_of(opened)
     _check_condition(opened, wanted)
     names, like = adapted_modalities(opened.config), opened.corpus_like()
-    samples: dict[str, dict[str, list[NDArray[np.generic]]]] = {}
+    samples: dict[str, list[tuple[str, Steps]]] = {}
     for corpus in [data] if isinstance(data, Corpus) else data:
         fitted = fit_corpus(corpus, like, names, labels="none")
         for name, rows in _rows(fitted, column, group).items():
-            for modality in names:
-                steps = [fitted.read(modality, int(row)) for row in rows]
-                samples.setdefault(name, {}).setdefault(modality, []).extend(steps)
+            read = [
+                (fitted.ids[row], {modality: fitted.read(modality, int(row)) for modality in names}) for row in rows
+            ]
+            samples.setdefault(name, []).extend(read)
     found = Enrolment()
-    for name, sequences in samples.items():
+    for name, several in samples.items():
+        single = _each_once(several)
+        if len(single) < len(several):
+            _log.warning(
+                "%d of the %d samples of %r stand there again, with the same id and steps; each counts once.",
+                len(several) - len(single),
+                len(several),
+                name,
+            )
+        sequences = {modality: [steps[modality] for steps in single] for modality in names}
         _refuse_empty(name, sequences)
         found = found.enrol(name, sequences, condition=wanted)
     if not found.groups:
@@ -75,6 +91,16 @@ def _rows(corpus: Corpus, column: str, group: str | None) -> dict[str, NDArray[n
             f"{', '.join(known[:10]) or 'no named group'}. Without that column, all samples are of the named group."
         )
     return {name: np.flatnonzero(owners == name) for name in ([group] if group is not None else known)}
+
+
+def _each_once(samples: Iterable[tuple[str, Steps]]) -> list[Steps]:
+    """Samples less those whose id and steps were there before."""
+    kept: dict[str, list[Steps]] = {}
+    for identity, steps in samples:
+        before = kept.setdefault(identity, [])
+        if not any(all(np.array_equal(one[name], steps[name]) for name in steps) for one in before):
+            before.append(steps)
+    return [steps for of_one_id in kept.values() for steps in of_one_id]
 
 
 def _condition_of(run: Run) -> str:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mrpnkit.adapted import DataGroups, adapted, column_of, fold_adaptation, groups_in, owners_of
 from mrpnkit.build import build_loader, build_model, build_objective
-from mrpnkit.build_adaptation import as_networks_read
+from mrpnkit.build_adaptation import adapted_modalities, as_networks_read
 from mrpnkit.build_targets import Scale
 from mrpnkit.config import Config
 from mrpnkit.data import Corpus, Modality
@@ -126,7 +126,8 @@ class Predictor:
         """Judges every sample of a corpus; its targets are not read, and it may lack modalities.
 
         Of a run with adaptation, a sample is of the enrolled group that its column names, or all are of ``group``.
-        Samples of other groups are normalised as the population, and the log says so.
+        Samples of other groups are normalised as the population, and so is a modality that was not measured of a group;
+        the log says both.
 
         Raises:
             InputError: none of the modalities, steps of another shape than in training, a group that is not enrolled.
@@ -179,7 +180,8 @@ class Predictor:
 
     def _owners(self, corpus: Corpus, group: str | None) -> list[str] | None:
         if self.config.adaptation is not None:
-            return owners_of(corpus, self.config.adaptation.column, enrolment=self.enrolment, group=group)
+            column, names = self.config.adaptation.column, adapted_modalities(self.config)
+            return owners_of(corpus, column, enrolment=self.enrolment, modalities=names, group=group)
         if group is not None:
             raise InputError(f"The run was trained without adaptation; it knows no group, and so not {group!r}.")
         return None

@@ -176,9 +176,12 @@ def evaluate(
         python -m examples.aver evaluate runs/aver/n2/fold-01/seed-0 --data /path/to/other/actors
     """
     from examples.aver.demo import open_corpus
-    from examples.aver.job import evaluate_run
+    from examples.aver.job import Job, evaluate_run
+    from examples.aver.trained_on import check_without_runs
 
     if data is not None:
+        Job.of_run(run)
+        check_without_runs(out)
         open_corpus(data, out, console)
     evaluation, actors = evaluate_run(run, part, out / "corpus" if data is not None else None)
     title = f"{part} actors" if data is None else str(data)

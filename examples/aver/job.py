@@ -87,7 +87,8 @@ class Job:
         """
         if not (run / TEST).is_file():
             raise TrainingError(
-                f"{run} holds no finished run: it has no {TEST}. Runs lie in OUT/NETWORK/fold-NN/seed-N."
+                f"{run} holds no finished run: it has no {TEST}. Runs lie in OUT/NETWORK/fold-NN/seed-N, or in "
+                "OUT/NETWORK/test-ACTORS/seed-N where the tested actors were named, such as test-21+22."
             )
         stored = json.loads((run / RUN).read_text(encoding="utf-8"))
         if "recipe" not in stored:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import warnings
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
@@ -15,15 +16,16 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
-from examples.aver.clips import EMOTIONS, Clip
+from examples.aver.clips import EMOTIONS, SPEECH_RATE, Clip
 from examples.aver.features import AUDIO, VIDEO
 from examples.aver.files import file_print
 from examples.aver.landmarks import LandmarkFeatures, at_rate, has_rate
+from examples.aver.movies.sound import SILENCE, loudest_second
 from examples.aver.recipe import TARGET
 from examples.aver.replacement import check_replaceable, replacing
 from examples.aver.speech import SpeechFeatures
 from mrpnkit.data import Corpus, CorpusWriter
-from mrpnkit.errors import CorpusError
+from mrpnkit.errors import CorpusError, InputError
 
 
 @dataclass(frozen=True)
@@ -41,13 +43,15 @@ class Features:
 class _Steps(NamedTuple):
     video: NDArray[np.float32]
     audio: NDArray[np.float32]
+    silent: bool
 
 
 def prepare(clips: Sequence[Clip], folder: Path, features: Features, console: Console, *, source: str) -> Corpus:
     """Makes the corpus folder, or opens it if it was made from the same clips and files with the same features.
 
-    A modality that a clip lacks has no steps. An older corpus of the same data set, of other clips or features, is
-    replaced when the new one is whole; for that time there must be room for both.
+    A modality that a clip lacks has no steps. A recording in which nothing is heard is no voice, as in movies
+    (:data:`~examples.aver.movies.sound.SILENCE`), and a warning names such clips. An older corpus of the same data set,
+    of other clips or features, is replaced when the new one is whole; for that time there must be room for both.
 
     Args:
         clips: of a reader, in order.
@@ -91,7 +95,9 @@ def prepare(clips: Sequence[Clip], folder: Path, features: Features, console: Co
         shown = track(
             zip(clips, steps, strict=True), f"preparing {source}", len(clips), console=console, transient=True
         )
-        for clip, (video, audio) in shown:
+        silent = []
+        for clip, (video, audio, nothing_heard) in shown:
+            silent += [clip.id] if nothing_heard else []
             writer.add(
                 clip.id,
                 {"video": video, "audio": audio},
@@ -99,6 +105,13 @@ def prepare(clips: Sequence[Clip], folder: Path, features: Features, console: Co
                 {"actor": clip.actor, "sex": clip.sex, **_attributes(clip)},
             )
     console.print(f"Prepared {len(clips)} clips of {source} in {folder}.")
+    if silent:
+        more = f" and {len(silent) - 5} more" if len(silent) > 5 else ""
+        warnings.warn(
+            f"{len(silent)} of {len(clips)} recordings are silent ({', '.join(silent[:5])}{more}); these clips have no "
+            "voice and are judged by the face.",
+            stacklevel=2,
+        )
     return Corpus.open(folder)
 
 
@@ -133,8 +146,16 @@ def _attributes(clip: Clip) -> dict[str, Any]:
 
 
 def _describe(clip: Clip, features: Features) -> _Steps:
-    landmarks = at_rate(clip.landmarks(), features.fps)
-    return _Steps(features.video(landmarks.points, landmarks.fps), features.audio(clip.speech()))
+    speech = clip.speech()
+    silent = len(speech) > 0 and loudest_second(speech, SPEECH_RATE) < SILENCE
+    try:
+        landmarks = at_rate(clip.landmarks(), features.fps)
+        video = features.video(landmarks.points, landmarks.fps)
+    except InputError as error:
+        raise CorpusError(
+            f"The landmarks of clip {clip.id!r} cannot be used: {error} Track its movie again, or leave it out."
+        ) from error
+    return _Steps(video, features.audio(speech[:0] if silent else speech), silent)
 
 
 def _one_thread() -> None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from examples.aver.clips import EMOTIONS, POINTS, Clip, Landmarks, Sex, read_wave
 from examples.aver.ravdess_official import Incomplete, read_official, survey
+from examples.aver.recordings import warn_of_low_rates
 from examples.aver.sources.inventory import MOVIES, files_below
 from mrpnkit.errors import CorpusError
 
@@ -107,6 +108,7 @@ def read_landmark_archive(folder: Path) -> list[Clip]:
                 files=(archive, recording),
             )
         )
+    warn_of_low_rates(clip.files[1] for clip in clips)
     return clips
 
 

@@ -23,6 +23,7 @@ from typing import Literal, NamedTuple
 from examples.aver.clips import EMOTIONS, Clip, read_wave
 from examples.aver.files import files_in
 from examples.aver.openface import read_openface
+from examples.aver.recordings import warn_of_low_rates
 from mrpnkit.errors import CorpusError
 
 Incomplete = Literal["refuse", "skip", "keep"]
@@ -154,7 +155,8 @@ def read_official(folder: Path, *, incomplete: Incomplete = "skip", minimum_conf
             used (see :func:`~examples.aver.openface.read_openface`) count as missing, and are always told.
         minimum_confidence: of OpenFace, for a frame to be believed.
 
-    Every table of landmarks is read once, which takes some hundredths of a second each.
+    Every table of landmarks is read once, which takes some hundredths of a second each. A warning tells of recordings
+    of a low rate (:func:`~examples.aver.recordings.warn_of_low_rates`).
 
     Raises:
         CorpusError: no such folder, nothing found, clips that are not complete, or none that is left.
@@ -196,6 +198,7 @@ def read_official(folder: Path, *, incomplete: Incomplete = "skip", minimum_conf
         )
         first = f" The first such table: {next(iter(unusable.values()))}" if unusable else ""
         warnings.warn(f"RAVDESS below {folder}: {'; '.join(parts)}. {done}{first}", stacklevel=2)
+    warn_of_low_rates(found.audio[clip] for clip in sorted(ids) if clip in found.audio)
     names = sorted((decode_name(f"01-{clip}") for clip in ids), key=lambda name: (name.actor, name))
     return [_clip(name, found, minimum_confidence) for name in names]
 

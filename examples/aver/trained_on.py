@@ -95,3 +95,17 @@ def _spoken(source: Any, clips: Any, actors: Mapping[str, Any] | Sequence[str]) 
 def _listed(names: Sequence[str], most: int = 8) -> str:
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
+
+
+def check_without_runs(out: Path) -> None:
+    """Checks that no run was trained on the corpus of a folder, so that data to evaluate may take its place.
+
+    Raises:
+        TrainingError: the folder holds a run.
+    """
+    run = next(iter(sorted(out.glob("*/*/seed-*/run.json"))), None)
+    if run is not None:
+        raise TrainingError(
+            f"{out} holds runs, such as {run.parent}; the data to evaluate would take the place of those that they "
+            "were trained on. Give another --out."
+        )

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score
 
+from examples.aver import demo
 from examples.aver import job as jobs
+from examples.aver.__main__ import main
 from examples.aver.job import Job, actor_folds, evaluate_run, run_job
 from examples.aver.recipe import TARGET, Recipe
 from mrpnkit.data import Corpus
@@ -278,3 +281,28 @@ def test_a_class_of_one_actor_alone_is_told_by_its_name() -> None:
     )
     with pytest.raises(SplitError, match=r"the classes \['sad'\]; they occur only in the groups \['1'\]"):
         actor_folds(corpus, 3)
+
+
+@pytest.mark.parametrize(
+    ("run", "told"), [("n2/fold-02/seed-0", "holds runs, such as "), ("n2/none", "no finished run")]
+)
+def test_nothing_is_prepared_for_an_evaluation_that_cannot_be(
+    run: str,
+    told: str,
+    done: tuple[Job, dict[str, Any]],
+    corpus: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The data to evaluate would take the place of those that a run was trained on, or there is no run."""
+
+    def refuse(*arguments: Any) -> None:
+        raise AssertionError("prepared")
+
+    monkeypatch.setattr(demo, "open_corpus", refuse)
+    out = corpus.parent
+    monkeypatch.setattr(sys, "argv", ["aver", "evaluate", str(out / run), "--data", "new", "--out", str(out)])
+    with pytest.raises(SystemExit) as left:
+        main()
+    assert left.value.code == 2
+    assert told in capsys.readouterr().err
