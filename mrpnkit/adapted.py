@@ -122,6 +122,24 @@ def groups_in(
     return DataGroups(owners, False, known)
 
 
+def protocol_with(config: Config, groups: DataGroups | None) -> str | None:
+    """What is to be said beside figures on data whose groups are these; None where nobody's samples were used."""
+    if groups is None or config.adaptation is None:
+        return None
+    if groups.own:
+        return protocol_of(config.adaptation)
+    count = sum(owner in groups.enrolment.groups for owner in groups.owners)
+    if not count:
+        return None
+    rest = "" if count == len(groups.owners) else "; the others are read as the population"
+    return (
+        f"Adapted to those who are tested: {count} of {len(groups.owners)} samples are of groups of "
+        f"{config.adaptation.column!r} that were enrolled, and are normalised with statistics of samples of theirs, "
+        f"which may be among those that are judged{rest}. The figures are not comparable with those of networks that "
+        "meet a group for the first time."
+    )
+
+
 def adapted(run: Run, number: int, corpus: Corpus, groups: DataGroups | None) -> Corpus:
     """The data as the network of a fold reads them, by what :func:`groups_in` found.
 

@@ -349,14 +349,18 @@ def test_other_data_are_evaluated_with_who_is_enrolled(
     enrol(place / "run", plain).save(file)
     out = tmp_path / "metrics.json"
     given = ("evaluate", place / "run", "--data", other, "--fold", "1", "--out", out)
-    call(capsys, *given)
+    assert "Adapted to those" not in call(capsys, *given)[1]
+    assert json.loads(out.read_text(encoding="utf-8"))["protocol"] is None
     assert "18 of 18 samples are of groups of 'actor' that are not enrolled" in caplog.text
     caplog.clear()
-    assert call(capsys, *given, "--enrolled", file)[0] == 0
+    code, told, _ = call(capsys, *given, "--enrolled", file)
+    assert code == 0
+    assert "18 of 18 samples are of groups of 'actor' that were enrolled" in told
     assert not caplog.text
     stored = json.loads(out.read_text(encoding="utf-8"))
     assert stored["enrolled"] == str(file)
-    assert stored["protocol"] is None
+    assert stored["protocol"].startswith("Adapted to those who are tested: 18 of 18 samples are of groups of 'actor'")
+    assert "others" not in stored["protocol"]
     code, _, err = call(capsys, "evaluate", place / "run", "--enrolled", file)
     assert code == 2
     assert "--enrolled and --group go with --data" in err

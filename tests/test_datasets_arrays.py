@@ -62,6 +62,13 @@ def test_a_sample_may_have_nothing(write: Write, tmp_path: Path) -> None:
     assert corpus.modalities["voice"].lengths.tolist() == [2, 0, 1, 3]
 
 
+def test_a_modality_that_nobody_has(write: Write, tmp_path: Path) -> None:
+    source = write({"voice": VOICE[:0], "voice.lengths": np.zeros(4, np.int64), "face": FACE, "labels": LABELS})
+    with pytest.raises(CorpusError, match="no sample has the modality 'voice'; leave it out"):
+        load(tmp_path, source)
+    assert list(load(tmp_path, source, modalities=["face"]).modalities) == ["face"]
+
+
 def test_by_default_all_that_is_nothing_else_is_a_modality(write: Write, tmp_path: Path) -> None:
     source = write(
         {"face": FACE, "body": FACE + 1, "y": LABELS, "actor": np.array([7, 7, 8, 8]), "age": FACE[:, 0].copy()}

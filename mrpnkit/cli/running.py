@@ -53,6 +53,7 @@ def train(config: ConfigFile, changes: Changes = None, out: Out = None, cpu: Cpu
     `torchrun --nproc_per_node 2 -m mrpnkit train run.toml`
     """
     from mrpnkit.build import build_corpus
+    from mrpnkit.build_adaptation import protocol_of
     from mrpnkit.cli.labels import SHORT, label_lines
     from mrpnkit.cli.tables import folds_table
     from mrpnkit.experiment import kept_at_the_end, run_experiment
@@ -71,7 +72,7 @@ def train(config: ConfigFile, changes: Changes = None, out: Out = None, cpu: Cpu
             metric.split("/")[0] for metric in found.summary() if "/" in metric
         ):
             console().print(folds_table(found, target))
-        print_protocol(chosen)
+        print_protocol(protocol_of(chosen.adaptation))
         late = kept_at_the_end(found) if chosen.training.keep == "best" else None
         if late is not None:
             say(late)
@@ -105,9 +106,8 @@ def evaluate(
     """
     import numpy as np
 
-    from mrpnkit.adapted import groups_in
+    from mrpnkit.adapted import groups_in, protocol_with
     from mrpnkit.build import build_corpus, build_folds
-    from mrpnkit.build_adaptation import protocol_of
     from mrpnkit.cli.tables import folds_table
     from mrpnkit.experiment import Experiment, finite
     from mrpnkit.predict import evaluate_corpus
@@ -142,12 +142,12 @@ def evaluate(
     what = str(data) if data is not None else f"{part} parts"
     for target in dict.fromkeys(metric.split("/")[0] for metric in experiment.summary() if "/" in metric):
         console().print(folds_table(experiment, target, title=f"{target} on {what}"))
-    if groups is not None and groups.own:
-        print_protocol(opened.config)
+    protocol = protocol_with(opened.config, groups)
+    print_protocol(protocol)
     if out is not None:
         content: dict[str, Any] = {"run": str(run), "on": what}
         if groups is not None:
-            content["protocol"] = protocol_of(opened.config.adaptation) if groups.own else None
+            content["protocol"] = protocol
             content["enrolled"] = str(enrolled) if enrolled is not None else None
         content |= {"folds": {str(n): finite(f) for n, f in found.items()}, "summary": experiment.summary()}
         write_json(out, content)
@@ -188,6 +188,7 @@ def ablate(
     `mrpnkit ablate run.toml --fusion gmu --fusion film --balancer uncertainty`
     """
     from mrpnkit.ablation import check_folder, run_ablation
+    from mrpnkit.build_adaptation import protocol_of
     from mrpnkit.cli.tables import ablation_tables
     from mrpnkit.runs import is_first_process
     from mrpnkit.targets import KINDS
@@ -216,7 +217,7 @@ def ablate(
         for name in found.metrics(metric):
             for shown in ablation_tables(found, name):
                 console().print(shown)
-        print_protocol(chosen)
+        print_protocol(protocol_of(chosen.adaptation))
         say(f"Everything stands in {folder}; the figures in {folder / 'results.json'}.")
 
 

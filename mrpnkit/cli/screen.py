@@ -8,7 +8,6 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from mrpnkit.config import Config
 
 PIPE_WIDTH = 160
 
@@ -36,11 +35,8 @@ def say(text: str) -> None:
         console(errors=True).print(text, markup=False, soft_wrap=True)
 
 
-def print_protocol(config: "Config") -> None:
+def print_protocol(told: str | None) -> None:
     """Beside figures of a run that adapts: which samples of those who are tested were used."""
-    from mrpnkit.build_adaptation import protocol_of
-
-    told = protocol_of(config.adaptation)
     if told is not None:
         console().print(told, markup=False, soft_wrap=True)
 

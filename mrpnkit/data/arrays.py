@@ -185,7 +185,7 @@ def computable(steps: NDArray[Any]) -> NDArray[Any]:
 def _rows_not_finite(array: NDArray[Any]) -> list[int]:
     if array.dtype.kind != "f":
         return []
-    return [int(row) for row in np.flatnonzero(~np.isfinite(array.reshape(len(array), -1)).all(axis=1))[:1]]
+    return [int(row) for row in np.flatnonzero(~np.isfinite(array).all(axis=tuple(range(1, array.ndim))))[:1]]
 
 
 def target_of(name: str, values: Any, classes: Sequence[str] | None) -> tuple[NDArray[Any], list[str] | None]:

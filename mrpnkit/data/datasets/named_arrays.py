@@ -196,7 +196,7 @@ def _modality(arrays: _Parts, name: str, ids: list[str], rate: float | None) -> 
     flat = steps[:, None] if steps.ndim == 1 else steps
     lengths = lengths.astype(np.int64)
     if flat.dtype.kind == "f":
-        wrong = np.flatnonzero(~np.isfinite(flat.reshape(len(flat), -1)).all(axis=1))
+        wrong = np.flatnonzero(~np.isfinite(flat).all(axis=tuple(range(1, flat.ndim))))
         if len(wrong):
             row = int(np.searchsorted(lengths.cumsum(), wrong[0], side="right"))
             start = int(lengths[:row].sum())

@@ -42,7 +42,7 @@ class SampleTable(NamedTuple):
             raise CorpusError(f"{self.where} has no modality; name at least one.")
         for name, modality in modalities.items():
             if not modality.lengths.any():
-                raise CorpusError(f"{self.where}: no sample has the modality {name!r}.")
+                raise CorpusError(f"{self.where}: no sample has the modality {name!r}; leave it out.")
         empty = np.flatnonzero(sum(modality.lengths for modality in modalities.values()) == 0)
         if len(empty) and bare == "refuse":
             raise CorpusError(

@@ -110,7 +110,7 @@ def _first(stream: Stream) -> dict[str, tuple[str, NDArray[Any]]]:
         if len(found) == len(stream.modalities):
             return found
     lacking = next(name for name in stream.modalities if name not in found)
-    raise CorpusError(f"{stream.table.where}: no sample has the modality {lacking!r}.")
+    raise CorpusError(f"{stream.table.where}: no sample has the modality {lacking!r}; leave it out.")
 
 
 def _note_rate(rates: dict[str, float | None], modality: str, sample: str, piece: Piece | None) -> None:
