@@ -1,11 +1,12 @@
-"""Records: JSON files that are written whole or not at all, and the versions that stand in them."""
+"""Records: files that are written whole or not at all, JSON above all, and the versions that stand in them."""
 
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from mrpnkit.errors import RunError
 
@@ -27,13 +28,32 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file to write to, which takes the name ``path`` when the block ends; where it fails, nothing of it is left.
+
+    Raises:
+        OSError: it cannot be written, as on a full disk; the error names ``path``, whoever wrote in the block.
+    """
+    partial = path.with_name(path.name + ".partial")
+    try:
+        with partial.open("wb") as file:
+            yield file
+        partial.replace(path)
+    except BaseException as error:
+        partial.unlink(missing_ok=True)
+        cause = next((one for one in (error, error.__context__) if isinstance(one, OSError)), None)
+        if cause is None or cause.filename is not None:
+            raise
+        raise OSError(cause.errno, cause.strerror, str(path)) from error
+
+
 def write_json(path: str | Path, content: Mapping[str, Any]) -> Path:
     """Writes indented JSON, whole or not at all; makes the folder. Returns the path."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    partial.replace(path)
+    with replacing(path) as file:
+        file.write((json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
     return path
 
 
