@@ -1,4 +1,4 @@
-"""A disk that is full: a sentence that names the file, and nothing half-written. A limit on the size of files stands in."""
+"""A full disk: a sentence that names the file, and nothing half-written. A limit on the size of files stands in."""
 
 import stat
 import sys
@@ -10,9 +10,11 @@ import pytest
 import torch
 
 from mrpnkit.cli import main
+from mrpnkit.config import parse_config
+from mrpnkit.experiment import run_experiment
 from mrpnkit.records import write_json
 from mrpnkit.train.state import load_weights, save_weights, write_state
-from tests.small_runs import TOML, small_corpus
+from tests.small_runs import CONFIG, TOML, small_corpus
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="limits of POSIX")
 
@@ -60,6 +62,25 @@ def test_a_training_without_room_says_so_and_goes_on(tmp_path: Path, capsys: pyt
         main(command)
     assert left.value.code == 0
     assert (tmp_path / "run" / "results.json").is_file()
+
+
+def test_answers_take_the_place_of_older_ones_only_when_they_are_whole(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small_corpus().save(tmp_path / "corpus")
+    run, answers = tmp_path / "run", tmp_path / "new" / "answers.csv"
+    run_experiment(parse_config({**CONFIG, "folds": {**CONFIG["folds"], "only": [1]}}), run, base=tmp_path, cpu=True)
+    command = ["predict", str(run), str(tmp_path / "corpus"), "--out", str(answers)]
+    with pytest.raises(SystemExit) as left:
+        main(command)
+    assert left.value.code == 0
+    older = answers.read_text()
+    assert len(older.splitlines()) == 37
+    with small_files(1000), pytest.raises(SystemExit) as left:
+        main(command)
+    assert left.value.code == 2
+    assert f"{answers}: File too large." in capsys.readouterr().err.replace("\n", "")
+    assert [(p.name, p.read_text()) for p in answers.parent.iterdir()] == [("answers.csv", older)]
 
 
 def test_weights_are_readable_for_whom_other_files_are(tmp_path: Path) -> None:

@@ -51,5 +51,5 @@ class _Deadly:
 
 def test_a_process_that_is_ended_from_outside_is_told_in_words(tmp_path: Path) -> None:
     deadly: Any = _Deadly()
-    with pytest.raises(TrainingError, match="One of 1 processes was ended from outside.* try fewer workers"):
+    with pytest.raises(TrainingError, match=r"One of 1 processes was ended from outside.* try fewer workers"):
         run_folds([FoldJob(deadly, tmp_path, tmp_path / "run", 1, True)], 1)
