@@ -79,9 +79,9 @@ def run_folds(jobs: Sequence[FoldJob], workers: int, *, say: Callable[[str], Non
                 say(f"{count} of {len(waiting)}: {job.run.parent.name}/{job.run.name} fold {job.number}")
         except BrokenProcessPool as error:
             raise TrainingError(
-                f"One of {workers} processes was ended from outside, perhaps because memory ran out: try fewer workers. "
-                "What is finished stays, and the same command goes on. A script of your own starts processes only below "
-                '`if __name__ == "__main__":`.'
+                f"One of {workers} processes was ended from outside, perhaps because memory ran out: try fewer workers."
+                " What is finished stays, and the same command goes on. A script of your own starts processes only "
+                'below `if __name__ == "__main__":`.'
             ) from error
         except KeyboardInterrupt:
             stop.value = 1
