@@ -13,8 +13,12 @@ from mrpnkit.errors import RunError
 PACKAGES = ("mrpnkit", "torch", "numpy", "accelerate", "torchaudio", "torchvision", "timm", "scikit-learn")
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path, *, mend: str = "Remove it, and the same command makes it again.") -> dict[str, Any]:
     """Reads a JSON object.
+
+    Args:
+        path: of the file.
+        mend: a sentence on what to do where it is damaged.
 
     Raises:
         RunError: the file is damaged.
@@ -22,9 +26,9 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise RunError(f"{path} cannot be read: {error}. Remove it, and the same command makes it again.") from error
+        raise RunError(f"{path} cannot be read: {error}. {mend}") from error
     if not isinstance(content, dict):
-        raise RunError(f"{path} holds no JSON object. Remove it, and the same command makes it again.")
+        raise RunError(f"{path} holds no JSON object. {mend}")
     return content
 
 

@@ -274,7 +274,7 @@ def _read(folder: Path) -> dict[str, Any]:
     if not (folder / RUN).is_file():
         what = "is no folder" if not folder.is_dir() else f"has no {RUN}"
         raise RunError(f"{folder} is no run: it {what}. A run is made by `mrpnkit train run.toml --out FOLDER`.")
-    content = read_json(folder / RUN)
+    content = read_json(folder / RUN, mend="Put a copy of it back, or remove the folder and train anew.")
     if content.get("format") != FORMAT:
         raise RunError(f"{folder} has run format {content.get('format')!r}; this version reads format {FORMAT}.")
     return content

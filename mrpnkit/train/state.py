@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
@@ -94,9 +94,12 @@ def load_weights(path: Path, model: nn.Module) -> None:
     """Loads what :func:`save_weights` wrote into a model of the same shape.
 
     Raises:
-        TrainingError: the file is missing or belongs to another model.
+        TrainingError: the file is missing or damaged, or belongs to another model.
     """
     try:
         model.load_state_dict(load_file(path))
     except Exception as error:
-        raise TrainingError(f"{path} cannot be loaded into this model: {error}") from error
+        text = f"{path} cannot be loaded into this model: {str(error).removesuffix('.')}."
+        if isinstance(error, OSError | SafetensorError):  # otherwise it is whole, and of another model
+            text += f" Put a copy of it back, or remove {path.parent} and train it anew."
+        raise TrainingError(text) from error

@@ -289,7 +289,7 @@ class Trainer:
         if len(state["processes"]) != self.accelerator.num_processes:
             raise TrainingError(
                 f"{self.folder} was trained by {len(state['processes'])} processes, not "
-                f"{self.accelerator.num_processes}."
+                f"{self.accelerator.num_processes}; start as many, or remove the folder to start anew."
             )
         own = state["processes"][self.accelerator.process_index]
         try:
