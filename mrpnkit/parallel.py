@@ -21,6 +21,7 @@ from mrpnkit.data import Corpus
 from mrpnkit.devices import begin, cuda_devices
 from mrpnkit.errors import TrainingError
 from mrpnkit.experiment import run_fold
+from mrpnkit.holding import held
 from mrpnkit.runs import FOLD, fold_folder
 
 
@@ -109,7 +110,8 @@ def _run(job: FoldJob) -> None:
     config = parse_config(json.loads(job.config), source="ablation")
     corpus = _corpus(job.config, job.base)
     fold = build_folds(config, corpus)[job.number - 1]
-    run_fold(config, corpus, fold, job.number, job.folder, cpu=job.cpu)
+    with held(job.folder):
+        run_fold(config, corpus, fold, job.number, job.folder, cpu=job.cpu)
 
 
 @lru_cache(maxsize=4)

@@ -36,6 +36,7 @@ from mrpnkit.data.arrays import names_in
 from mrpnkit.data.digest import digests_of
 from mrpnkit.data.table import LABELS
 from mrpnkit.errors import RunError
+from mrpnkit.holding import held
 from mrpnkit.records import read_json, versions, write_json
 
 RUN, RESULTS, FOLD, SCORES, AUDIT = "run.json", "results.json", "fold.json", "test.npz", "audit.json"
@@ -156,7 +157,8 @@ def claim(folder: Path, config: Config, corpus: Corpus, *, base: Path, write: bo
         if differing and not _holds_weights(folder):
             if write:
                 for started in folder.glob("fold-*"):
-                    shutil.rmtree(started)
+                    with held(started):
+                        shutil.rmtree(started)
                 (folder / RUN).unlink()
         elif differing:
             raise RunError(
