@@ -48,6 +48,12 @@ def test_what_finds_no_room_is_named_and_the_older_file_stays(write: Callable[[P
     assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("file", "older")]
 
 
+def test_a_file_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError) as caught:
+        write_state(tmp_path / "nowhere" / "state.pt", {})
+    assert caught.value.filename == str(tmp_path / "nowhere" / "state.pt")
+
+
 def test_a_training_without_room_says_so_and_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     small_corpus().save(tmp_path / "corpus")
     (tmp_path / "run.toml").write_text(TOML)
@@ -70,6 +76,7 @@ def test_answers_take_the_place_of_older_ones_only_when_they_are_whole(
     small_corpus().save(tmp_path / "corpus")
     run, answers = tmp_path / "run", tmp_path / "new" / "answers.csv"
     run_experiment(parse_config({**CONFIG, "folds": {**CONFIG["folds"], "only": [1]}}), run, base=tmp_path, cpu=True)
+    answers.parent.mkdir()
     command = ["predict", str(run), str(tmp_path / "corpus"), "--out", str(answers)]
     with pytest.raises(SystemExit) as left:
         main(command)

@@ -50,7 +50,6 @@ def predict(
     if out is None:
         typer.echo(text, nl=False)
     else:
-        out.parent.mkdir(parents=True, exist_ok=True)
         with replacing(out) as file:
             file.write(text.encode())
         say(f"{len(found.ids)} samples written to {out}.")
