@@ -7,6 +7,7 @@ import math
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,6 +30,7 @@ from mrpnkit.config import Config
 from mrpnkit.data import Corpus, Fold
 from mrpnkit.data.audit import Finding, audit, fingerprint_of, refuse, sample_digests
 from mrpnkit.errors import RunError
+from mrpnkit.holding import held
 from mrpnkit.mrpn import MRPN
 from mrpnkit.objective import Objective
 from mrpnkit.records import write_json
@@ -110,7 +112,7 @@ def run_experiment(
 
     Raises:
         SplitError: the audit of the split found what makes the result worthless, and ``folds.audit`` is ``"refuse"``.
-        RunError: the folder holds a run of another configuration or on other data.
+        RunError: the folder holds a run of another configuration or on other data, or another process trains there.
         TrainingError: a loss that is not finite, a state that is damaged.
     """
     folder = Path(folder)
@@ -133,7 +135,8 @@ def run_experiment(
             continue
         going_on = " goes on" if (place / "state.pt").is_file() else ""
         say(f"fold {number} of {len(folds)}{going_on}: tests {name_of(folds[number - 1])}")
-        run_fold(config, corpus, folds[number - 1], number, place, progress_bar=progress_bar, cpu=cpu)
+        with held(place) if is_first_process() else nullcontext():
+            run_fold(config, corpus, folds[number - 1], number, place, progress_bar=progress_bar, cpu=cpu)
     finished = run.finished()
     if is_first_process():
         write_json(folder / RESULTS, results_of(Experiment(folder, finished)))

@@ -2,11 +2,16 @@
 
 import json
 import os
+import signal
+import sys
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import lru_cache
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +19,9 @@ from mrpnkit.build import build_corpus, build_folds
 from mrpnkit.config import parse_config
 from mrpnkit.data import Corpus
 from mrpnkit.devices import begin, cuda_devices
+from mrpnkit.errors import TrainingError
 from mrpnkit.experiment import run_fold
+from mrpnkit.holding import held
 from mrpnkit.runs import FOLD, fold_folder
 
 
@@ -42,41 +49,69 @@ def run_folds(jobs: Sequence[FoldJob], workers: int, *, say: Callable[[str], Non
 
     With several CUDA devices, of those that ``CUDA_VISIBLE_DEVICES`` names where it is set, the processes share them in
     turn; each has the cores divided by the number of processes as threads. An error in one fold lets those that have
-    begun end, and is raised; what is finished stays.
+    begun end, and is raised; what is finished stays. Ctrl-C ends them at once, and so does the end of this process,
+    whatever ended it: no process is left behind.
 
     Args:
         jobs: of runs whose folders are claimed already (:func:`mrpnkit.runs.claim`).
         workers: processes, 1 or more.
         say: is told in a line what ends.
+
+    Raises:
+        TrainingError: a process was ended from outside, as where memory ran out.
     """
     waiting = [job for job in jobs if not job.done()]
     if not waiting:
         return
     workers = max(1, min(workers, len(waiting)))
     context = get_context("spawn")
-    turn, threads = context.Value("i", 0), max(1, (os.cpu_count() or 1) // workers)
+    turn, stop, threads = context.Value("i", 0), context.RawValue("b", 0), max(1, (os.cpu_count() or 1) // workers)
+    arguments = (stop, turn, threads, cuda_devices())
     with (
         _hidden_launcher(),
-        ProcessPoolExecutor(
-            workers, mp_context=context, initializer=begin, initargs=(turn, threads, cuda_devices())
-        ) as pool,
+        ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=arguments) as pool,
     ):
-        futures = {pool.submit(_run, job): job for job in waiting}
+        with _held_interrupts():
+            futures = {pool.submit(_run, job): job for job in waiting}
         try:
             for count, future in enumerate(as_completed(futures), start=1):
                 future.result()
                 job = futures[future]
                 say(f"{count} of {len(waiting)}: {job.run.parent.name}/{job.run.name} fold {job.number}")
-        except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
+        except BrokenProcessPool as error:
+            raise TrainingError(
+                f"One of {workers} processes was ended from outside, perhaps because memory ran out: try fewer workers."
+                " What is finished stays, and the same command goes on. A script of your own starts processes only "
+                'below `if __name__ == "__main__":`.'
+            ) from error
+        except KeyboardInterrupt:
+            stop.value = 1
             raise
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _begin(stop: Any, turn: Any, threads: int, devices: Sequence[str]) -> None:
+    """In a new process: Ctrl-C is the first one's to answer, which sets ``stop``; the rest as :func:`begin` says."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_first, args=(stop,), daemon=True).start()
+    begin(turn, threads, devices)
+
+
+def _end_with_first(stop: Any) -> None:
+    """Ends this process when the first one has ended or asks for it; files are whole or not there at any moment."""
+    first = parent_process()
+    while not stop.value and first is not None and first.is_alive():
+        time.sleep(0.2)
+    os._exit(1)
 
 
 def _run(job: FoldJob) -> None:
     config = parse_config(json.loads(job.config), source="ablation")
     corpus = _corpus(job.config, job.base)
     fold = build_folds(config, corpus)[job.number - 1]
-    run_fold(config, corpus, fold, job.number, job.folder, cpu=job.cpu)
+    with held(job.folder):
+        run_fold(config, corpus, fold, job.number, job.folder, cpu=job.cpu)
 
 
 @lru_cache(maxsize=4)
@@ -89,6 +124,19 @@ def _corpus(config: str, base: Path) -> Corpus:
     content: dict[str, Any] = json.loads(config)
     content["training"]["seed"] = 0
     return _opened(json.dumps(content, sort_keys=True), base)
+
+
+@contextmanager
+def _held_interrupts() -> Iterator[None]:
+    """Processes that begin here are deaf to Ctrl-C from their first moment; this one hears of it afterwards."""
+    if sys.platform == "win32":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

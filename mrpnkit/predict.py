@@ -196,12 +196,14 @@ def trained_model(run: Run, number: int, like: Corpus | None = None) -> MRPN:
 
     Raises:
         RunError: the fold is not finished.
+        TrainingError: its weights are missing or damaged, or belong to another model.
     """
     if number not in run.finished():
         raise RunError(f"{run.folder} has no finished fold {number}; it has {sorted(run.finished())}.")
     model: MRPN = build_model(run.config, as_networks_read(run.config, like if like is not None else run.corpus_like()))
-    folder = run.fold_folder(number)
-    best = run.config.training.keep == "best" and (folder / BEST).is_file()
+    folder, fold = run.fold_folder(number), run.finished()[number]
+    selected = fold["selected_epoch"] < fold["epochs"]  # else the last weights are the best, or none was found better
+    best = run.config.training.keep == "best" and (selected or (folder / BEST).is_file())
     load_weights(folder / (BEST if best else LAST), model)
     return model.to("cuda" if torch.cuda.is_available() else "cpu")
 

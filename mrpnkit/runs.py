@@ -36,6 +36,7 @@ from mrpnkit.data.arrays import names_in
 from mrpnkit.data.digest import digests_of
 from mrpnkit.data.table import LABELS
 from mrpnkit.errors import RunError
+from mrpnkit.holding import held
 from mrpnkit.records import read_json, versions, write_json
 
 RUN, RESULTS, FOLD, SCORES, AUDIT = "run.json", "results.json", "fold.json", "test.npz", "audit.json"
@@ -156,7 +157,8 @@ def claim(folder: Path, config: Config, corpus: Corpus, *, base: Path, write: bo
         if differing and not _holds_weights(folder):
             if write:
                 for started in folder.glob("fold-*"):
-                    shutil.rmtree(started)
+                    with held(started):
+                        shutil.rmtree(started)
                 (folder / RUN).unlink()
         elif differing:
             raise RunError(
@@ -273,12 +275,10 @@ def is_first_process() -> bool:
 def _read(folder: Path) -> dict[str, Any]:
     if not (folder / RUN).is_file():
         what = "is no folder" if not folder.is_dir() else f"has no {RUN}"
-        inside = sorted(str(file.parent) for file in folder.glob(f"*/{RUN}"))[
-            :3
-        ]  # a variant of an ablation has its seeds
+        inside = sorted(str(file.parent) for file in folder.glob(f"*/{RUN}"))[:3]  # as a variant of an ablation has
         known = f" There is {', '.join(inside)} in it." if inside else ""
         raise RunError(f"{folder} is no run: it {what}.{known} A run is made by `mrpnkit train run.toml --out FOLDER`.")
-    content = read_json(folder / RUN)
+    content = read_json(folder / RUN, mend="Put a copy of it back, or remove the folder and train anew.")
     if content.get("format") != FORMAT:
         raise RunError(f"{folder} has run format {content.get('format')!r}; this version reads format {FORMAT}.")
     return content

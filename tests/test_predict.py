@@ -18,7 +18,7 @@ from mrpnkit import Sequences
 from mrpnkit.build import build_folds, build_model
 from mrpnkit.config import parse_config
 from mrpnkit.data import Corpus
-from mrpnkit.errors import CorpusError, InputError, RunError
+from mrpnkit.errors import CorpusError, InputError, RunError, TrainingError
 from mrpnkit.experiment import run_experiment
 from mrpnkit.extraction import extract_corpus
 from mrpnkit.predict import Predictor, evaluate_corpus, fit_corpus, trained_model
@@ -226,3 +226,20 @@ def test_two_processes_extract_what_one_does(tmp_path: Path) -> None:
         np.testing.assert_allclose(both.modalities[name].steps, modality.steps, atol=1e-6)
         assert both.modalities[name].rate == modality.rate
     assert sorted(path.name for path in tmp_path.iterdir()) == ["corpus", "one", "run.toml", "two"]
+
+
+def test_last_weights_do_not_stand_in_for_better_ones_that_are_gone(run: Path, tmp_path: Path) -> None:
+    shutil.copytree(run, tmp_path / "run")
+    fold = tmp_path / "run" / "fold-01"
+    content = json.loads((fold / "fold.json").read_text(encoding="utf-8"))
+    (fold / "best.safetensors").unlink()
+    for selected, told in ((content["epochs"] - 1, True), (content["epochs"], False)):
+        (fold / "fold.json").write_text(json.dumps({**content, "selected_epoch": selected}), encoding="utf-8")
+        opened = Run.open(tmp_path / "run")
+        if told:
+            with pytest.raises(TrainingError, match=r"best.safetensors cannot be loaded .*Put a copy of it back"):
+                trained_model(opened, 1)
+        else:
+            found = trained_model(opened, 1).state_dict()
+            last = load_file(fold / "last.safetensors")
+            assert all(torch.equal(found[name].cpu(), last[name]) for name in last)

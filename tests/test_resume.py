@@ -2,9 +2,10 @@
 
 import os
 import pickle
+import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pytest
@@ -201,8 +202,8 @@ def test_an_interrupted_write_leaves_the_older_state(tmp_path: Path, monkeypatch
     next(trainer.epochs())
     before = (tmp_path / "state.pt").read_bytes()
 
-    def half(content: Any, path: Path) -> None:
-        path.write_bytes(b"half")
+    def half(content: Any, file: BinaryIO) -> None:
+        file.write(b"half")
         raise Killed
 
     monkeypatch.setattr(torch, "save", half)
@@ -306,7 +307,7 @@ def test_the_state_of_more_processes(tmp_path: Path) -> None:
     next(run(tmp_path).epochs())
     state = torch.load(tmp_path / "state.pt")
     torch.save(state | {"processes": state["processes"] * 3}, tmp_path / "state.pt")
-    with pytest.raises(TrainingError, match="was trained by 3 processes, not 1"):
+    with pytest.raises(TrainingError, match="was trained by 3 processes, not 1; start as many, or remove the folder"):
         run(tmp_path).fit()
 
 
@@ -314,4 +315,8 @@ def test_best_weights_that_were_lost(tmp_path: Path) -> None:
     next(run(tmp_path).epochs())
     (tmp_path / "best.safetensors").unlink()
     with pytest.raises(TrainingError, match=r"best.safetensors cannot be loaded into this model: .*[Nn]o such file"):
+        run(tmp_path).fit()
+    (tmp_path / "best.safetensors").write_bytes(b"")
+    advice = re.escape(f". Put a copy of it back, or remove {tmp_path} and train it anew.")
+    with pytest.raises(TrainingError, match=rf"best.safetensors cannot be loaded into this model: .*header.*{advice}$"):
         run(tmp_path).fit()

@@ -132,8 +132,8 @@ def test_a_folder_of_other_things_is_refused(tmp_path: Path) -> None:
     ("content", "words"),
     [
         (None, "is no run: it has no run.json"),
-        ("{", "cannot be read"),
-        ("[1]", "holds no JSON object"),
+        ("{", "cannot be read: .*Put a copy of it back, or remove the folder and train anew.$"),
+        ("[1]", "holds no JSON object. Put a copy of it back, or remove the folder and train anew.$"),
         ('{"format": 7}', "has run format 7; this version reads format 1"),
         ('{"format": 1}', "is damaged: KeyError: 'config'"),
     ],
@@ -150,7 +150,7 @@ def test_what_is_no_run(tmp_path: Path, content: str | None, words: str) -> None
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("{", "cannot be read"),
+        ("{", "Remove it, and the same command makes it again"),
         ('{"fold": 1}', "holds no figures of its fold. Remove it"),
         ('{"fold": 7, "name": "", "selected_epoch": 1, "metrics": {}}', "holds no figures of its fold"),
     ],

@@ -39,6 +39,7 @@ def predict(
     `mrpnkit predict runs/first clips.npz --enrolled people.npz --group anna`
     """
     from mrpnkit.predict import Predictor
+    from mrpnkit.records import replacing
     from mrpnkit.runs import Run
 
     if out is not None and out.suffix not in (".csv", ".json"):
@@ -49,7 +50,8 @@ def predict(
     if out is None:
         typer.echo(text, nl=False)
     else:
-        out.write_text(text, encoding="utf-8")
+        with replacing(out) as file:
+            file.write(text.encode())
         say(f"{len(found.ids)} samples written to {out}.")
 
 

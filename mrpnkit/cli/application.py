@@ -3,6 +3,7 @@
 Nothing here imports torch: ``--help`` and ``list`` answer at once. Commands import what they need when they run.
 """
 
+import errno
 import logging
 import sys
 from collections.abc import Callable, Sequence
@@ -78,7 +79,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.stderr.close()
         sys.exit(FINE)
     except OSError as error:
-        if error.filename is None:
+        full = error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+        if error.filename is None and not full:
             raise
-        complain("Error", f"{error.filename}: {error.strerror}.")
+        where = f"{error.filename}: " if error.filename is not None else ""
+        room = " What was finished stays; with more room, the same command goes on." if full else ""
+        complain("Error", f"{where}{error.strerror}.{room}")
         sys.exit(MISTAKE)

@@ -13,6 +13,7 @@ from mrpnkit.data import Batch
 from mrpnkit.names import FUSED
 from mrpnkit.objective import Objective
 from mrpnkit.outputs import MRPNOutput
+from mrpnkit.records import replacing
 from mrpnkit.targets import Classification
 
 
@@ -67,9 +68,8 @@ class Evaluation(NamedTuple):
         arrays |= {f"present/{branch}": mask.numpy() for branch, mask in self.present.items()}
         for head, scores in self.scores.items():
             arrays |= {f"scores/{head}/{target}": values.float().numpy() for target, values in scores.items()}
-        partial = Path(f"{path}.partial.npz")
-        np.savez_compressed(partial, **cast("Mapping[str, np.ndarray]", arrays))  # type: ignore[arg-type]
-        partial.replace(path)
+        with replacing(Path(path)) as file:
+            np.savez_compressed(file, **cast("Mapping[str, np.ndarray]", arrays))  # type: ignore[arg-type]
 
 
 @torch.no_grad()

@@ -17,6 +17,7 @@ from mrpnkit.balancing.floats import exact
 from mrpnkit.errors import InputError, TrainingError
 from mrpnkit.mrpn import MRPN
 from mrpnkit.names import FUSED
+from mrpnkit.records import replacing
 
 GRADIENTS = "gradients.jsonl"
 
@@ -108,9 +109,8 @@ class GradientRecorder:
     def save(self, folder: Path) -> None:
         """Writes ``gradients.jsonl``, a line a measured step, whole or not at all."""
         lines = [json.dumps(plain(record)) + "\n" for record in self.records]
-        partial = folder / f"{GRADIENTS}.partial"
-        partial.write_text("".join(lines), encoding="utf-8")
-        partial.replace(folder / GRADIENTS)
+        with replacing(folder / GRADIENTS) as file:
+            file.write("".join(lines).encode())
 
     def resume(self, folder: Path, step: int) -> None:
         """Takes up what was measured up to a step; later lines belong to steps that are made again."""

@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from mrpnkit.errors import TrainingError
+from mrpnkit.records import replacing
 
 STATE, BEST, LAST, METRICS = "state.pt", "best.safetensors", "last.safetensors", "metrics.jsonl"
 PARTS = {"model", "optimizer", "scheduler", "processes", "progress", "terms", "history"}
@@ -28,9 +29,8 @@ class Progress(NamedTuple):
 
 def write_state(path: Path, content: dict[str, Any]) -> None:
     """Writes tensors, numbers, texts, lists and dicts; replaces an older file in one step."""
-    partial = path.with_name(path.name + ".partial")
-    torch.save(content, partial)
-    partial.replace(path)
+    with replacing(path) as file:
+        torch.save(content, file)
 
 
 def read_state(path: Path) -> dict[str, Any]:
@@ -73,7 +73,6 @@ def save_weights(path: Path, model: nn.Module, marks: Mapping[str, str] | None =
 
     What branches share, such as an extractor, is written under each of its names, since the format knows no sharing.
     """
-    partial = path.with_name(path.name + ".partial")
     written: dict[str, Tensor] = {}
     places: set[int] = set()
     for name, value in model.state_dict().items():
@@ -81,8 +80,8 @@ def save_weights(path: Path, model: nn.Module, marks: Mapping[str, str] | None =
         place = tensor.untyped_storage().data_ptr()
         written[name] = tensor.clone() if place in places else tensor
         places.add(place)
-    save_file(written, partial, dict(marks or {}))
-    partial.replace(path)
+    with replacing(path) as file:
+        file.write(save(written, dict(marks or {})))
 
 
 def marks_of(path: Path) -> dict[str, str]:
@@ -95,9 +94,12 @@ def load_weights(path: Path, model: nn.Module) -> None:
     """Loads what :func:`save_weights` wrote into a model of the same shape.
 
     Raises:
-        TrainingError: the file is missing or belongs to another model.
+        TrainingError: the file is missing or damaged, or belongs to another model.
     """
     try:
         model.load_state_dict(load_file(path))
     except Exception as error:
-        raise TrainingError(f"{path} cannot be loaded into this model: {error}") from error
+        text = f"{path} cannot be loaded into this model: {str(error).removesuffix('.')}."
+        if isinstance(error, OSError | SafetensorError):  # otherwise it is whole, and of another model
+            text += f" Put a copy of it back, or remove {path.parent} and train it anew."
+        raise TrainingError(text) from error

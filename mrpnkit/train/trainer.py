@@ -23,6 +23,7 @@ from mrpnkit.balancing.steering import Steering, Step
 from mrpnkit.data import Batch, Loader, set_epoch
 from mrpnkit.errors import InputError, TrainingError
 from mrpnkit.objective import Objective
+from mrpnkit.records import replacing
 from mrpnkit.train.checks import check_fusion, check_labels, check_monitor
 from mrpnkit.train.devices import accelerator
 from mrpnkit.train.evaluation import Evaluation, evaluate
@@ -271,9 +272,8 @@ class Trainer:
             },
         )
         lines = [json.dumps(report._asdict()) + "\n" for report in self.history]
-        partial = self.folder / f"{METRICS}.partial"
-        partial.write_text("".join(lines), encoding="utf-8")
-        partial.replace(self.folder / METRICS)
+        with replacing(self.folder / METRICS) as file:
+            file.write("".join(lines).encode())
         if self.gradients is not None:
             self.gradients.save(self.folder)
 
@@ -289,7 +289,7 @@ class Trainer:
         if len(state["processes"]) != self.accelerator.num_processes:
             raise TrainingError(
                 f"{self.folder} was trained by {len(state['processes'])} processes, not "
-                f"{self.accelerator.num_processes}."
+                f"{self.accelerator.num_processes}; start as many, or remove the folder to start anew."
             )
         own = state["processes"][self.accelerator.process_index]
         try:
