@@ -55,9 +55,9 @@ READ = (
     "worse and 0.33 better. Single views, N0, N1 and N2 were then trained and tested a fourth time. That alone took "
     "17.4 minutes, on a slower machine, so that the whole would not have kept to half an hour, and N2 had 0.98925 on "
     "handwritten, 0.8433 on scene15, 0.8138 on landuse21 and 0.7905 on rosmap. It was not taken over. Then modality "
-    "dropout became faster, by other random draws, and N0, N1 and N2 were measured a fifth time, with nothing else "
-    "changed: these are the rows reported. By the draws before, N2 had 0.98975, 0.8412, 0.8126 and 0.8123, and with "
-    "witnesses 0.8371 on scene15 and 0.8116 on landuse21"
+    "dropout became faster, by other random draws, and N0, N1 and N2 were measured a fifth time, on another "
+    "processor, with nothing else changed: these are the rows reported. Before, N2 had 0.98975, "
+    "0.8412, 0.8126 and 0.8123, and with witnesses 0.8371 on scene15 and 0.8116 on landuse21"
 )
 """How often test figures were seen before the recipe was final."""
 CONDITIONS = ("normal", "conflicting")
