@@ -1,13 +1,11 @@
 """Batch normalisation of feature vectors that knows absent samples, small batches and several processes."""
 
-from typing import cast
-
 import torch
-import torch.distributed as dist
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
-from torch.distributed.nn.functional import all_reduce
+
+from mrpnkit.processes import processes, sum_over_processes
 
 Present = Bool[Tensor, "batch"] | None
 """True for the samples that have a modality; None where all have it."""
@@ -50,7 +48,7 @@ class FeatureNorm(nn.Module):
         mask = present if present is None or present.ndim == 2 else present[:, None]
         if mask is not None:
             x = x.masked_fill(~mask, 0.0)  # whatever stands in an absent row, NaN too, reaches nothing
-        if self.training and (mask is not None or x.shape[0] < 2 or _processes() > 1):
+        if self.training and (mask is not None or x.shape[0] < 2 or processes() > 1):
             mean, var = self._batch_statistics(x, mask)
             y = ((x - mean) * torch.rsqrt(var + self.eps) * self.weight + self.bias).to(x.dtype)
         else:
@@ -60,7 +58,7 @@ class FeatureNorm(nn.Module):
     def _can_gather(self) -> bool:
         """Present rows can be taken out in training, where neither shapes must be known nor a GPU is waited for."""
         on_cpu = self.weight.device.type == "cpu"
-        return self.training and on_cpu and _processes() == 1 and not torch.compiler.is_compiling()
+        return self.training and on_cpu and processes() == 1 and not torch.compiler.is_compiling()
 
     def _of_all(self, x: Tensor) -> Tensor:
         mean, var = self.running_mean, self.running_var
@@ -70,9 +68,9 @@ class FeatureNorm(nn.Module):
         """Mean and biased variance (D,) over the present samples of all processes; updates the running ones."""
         values = x.to(torch.promote_types(x.dtype, torch.float32))
         valid = torch.ones_like(values) if mask is None else mask.expand_as(values).to(values.dtype)
-        count = _sum_over_processes(valid.sum(0))
-        mean = _sum_over_processes((values * valid).sum(0)) / count.clamp(min=1)
-        var = _sum_over_processes(((values - mean).square() * valid).sum(0)) / count.clamp(min=1)
+        count = sum_over_processes(valid.sum(0))
+        mean = sum_over_processes((values * valid).sum(0)) / count.clamp(min=1)
+        var = sum_over_processes(((values - mean).square() * valid).sum(0)) / count.clamp(min=1)
         enough = count >= 2
         with torch.no_grad():
             unbiased = var * count / (count - 1).clamp(min=1)
@@ -87,11 +85,3 @@ class FeatureNorm(nn.Module):
     def extra_repr(self) -> str:
         """What ``print`` shows between the brackets."""
         return f"{self.features}, eps={self.eps}, momentum={self.momentum}"
-
-
-def _processes() -> int:
-    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
-
-
-def _sum_over_processes(x: Tensor) -> Tensor:
-    return cast(Tensor, all_reduce(x)) if _processes() > 1 else x

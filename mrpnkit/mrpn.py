@@ -3,7 +3,7 @@
 Source: Xin Chang and Władysław Skarbek, "Multi-modal Residual Perceptron Network for Audio-Video Emotion
 Recognition", arXiv:2107.10742. Numbers in brackets are the paper's equations. This file needs torch, the ragged batch
 of :mod:`mrpnkit.sequences`, the FeatureNorm of :mod:`mrpnkit.feature_norm`, :mod:`mrpnkit.presence`, which says who has
-which modality, :mod:`mrpnkit.names` and :mod:`mrpnkit.outputs`: it can be read, or lifted out with them.
+which modality, ``names``, ``outputs`` and, for FeatureNorm, ``processes``: it can be read, or lifted out with them.
 
 Where the paper leaves a choice open, the choice and its reason stand in the docstring of the part. One addition runs
 through all parts: a sample may lack a modality. ``present`` tells which samples have it; absent rows are zero in every

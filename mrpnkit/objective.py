@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol
 
 import torch
-import torch.distributed as dist
 from jaxtyping import Float
 from torch import Tensor
 
@@ -13,6 +12,7 @@ from mrpnkit.errors import InputError
 from mrpnkit.feature_norm import Present
 from mrpnkit.names import FUSED
 from mrpnkit.outputs import MRPNOutput
+from mrpnkit.processes import processes, sum_over_processes
 from mrpnkit.targets import Classification, Counted, Target
 
 
@@ -169,7 +169,7 @@ class Objective:
     ) -> dict[str, tuple[Tensor, Tensor]]:
         """The term of each head of a target, and how many samples count in it."""
         known = self.targets[name].known(labels)
-        everybody = None if _processes() > 1 else _valid(known)  # processes must count the same heads, all of them
+        everybody = None if processes() > 1 else _valid(known)  # processes must count the same heads, all of them
         heads = {
             FUSED: (output.fused[name], judged),
             **{b: (scores[name], output.present.get(b)) for b, scores in output.branches.items()},
@@ -226,11 +226,6 @@ def _valid(valid: Tensor) -> _Valid:
     """Of samples that count, (B,); how many is what a process has on average."""
     weights = valid.to(torch.float32)
     count = weights.sum()
-    if _processes() > 1:
-        dist.all_reduce(count)
-        count = count / dist.get_world_size()
+    if processes() > 1:
+        count = sum_over_processes(count) / processes()
     return _Valid(weights, count, count.clamp(min=torch.finfo(count.dtype).tiny))
-
-
-def _processes() -> int:
-    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1

@@ -8,10 +8,10 @@ asks :class:`Steering`, which does the usual thing where a balancer has none.
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
 
-import torch.distributed as dist
 from torch import Tensor, nn
 
 from mrpnkit.outputs import MRPNOutput
+from mrpnkit.processes import processes, sum_over_processes
 
 
 class Step(NamedTuple):
@@ -152,8 +152,4 @@ class Steering:
 
 def averaged(values: Tensor) -> Tensor:
     """The mean of a tensor over all processes; it must be detached."""
-    if dist.is_available() and dist.is_initialized():
-        values = values.clone()
-        dist.all_reduce(values)
-        values = values / dist.get_world_size()
-    return values
+    return sum_over_processes(values) / processes() if processes() > 1 else values

@@ -1,15 +1,14 @@
 """A number: its squared, absolute or Huber error, or its concordance."""
 
-from typing import ClassVar, Literal, cast
+from typing import ClassVar, Literal
 
 import torch
-import torch.distributed as dist
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
-from torch.distributed.nn.functional import all_reduce
 
 from mrpnkit.errors import InputError
+from mrpnkit.processes import sum_over_processes
 from mrpnkit.targets.metrics import NAN, concordance, mean_absolute_error, mean_squared_error, pearson
 from mrpnkit.targets.target import Counted, Kind, Metrics
 
@@ -121,13 +120,7 @@ class Regression:
 def _concordance_scale(x: Tensor, z: Tensor, counted: Bool[Tensor, "batch"]) -> Tensor:
     """D = s_xx + s_zz + (x̄ − z̄)² over the samples that count, of all processes."""
     weights = counted.to(x.dtype)
-    count = _over_processes(weights.sum()).clamp(min=1)
-    mean_x, mean_z = _over_processes((x * weights).sum()) / count, _over_processes((z * weights).sum()) / count
+    count = sum_over_processes(weights.sum()).clamp(min=1)
+    mean_x, mean_z = sum_over_processes((x * weights).sum()) / count, sum_over_processes((z * weights).sum()) / count
     spread = ((x - mean_x).square() + (z - mean_z).square()) * weights
-    return _over_processes(spread.sum()) / count + (mean_x - mean_z).square() + _LEAST
-
-
-def _over_processes(value: Tensor) -> Tensor:
-    if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
-        return cast(Tensor, all_reduce(value))
-    return value
+    return sum_over_processes(spread.sum()) / count + (mean_x - mean_z).square() + _LEAST
