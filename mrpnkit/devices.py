@@ -1,7 +1,11 @@
-"""CUDA devices that several processes of one pool take in turn."""
+"""What the processes of a pool do first: follow the one that made it, and take its CUDA devices in turn."""
 
 import os
+import signal
+import threading
+import time
 from collections.abc import Sequence
+from multiprocessing import parent_process
 from typing import Any
 
 
@@ -35,3 +39,21 @@ def begin(turn: Any, threads: int, devices: Sequence[str]) -> None:
     if devices:
         os.environ["CUDA_VISIBLE_DEVICES"] = devices[number % len(devices)]
     torch.set_num_threads(threads)
+
+
+def follow(stop: Any = None) -> None:
+    """In a new process: Ctrl-C is for the first one to answer, and the end of that one, however it came, is its own.
+
+    Args:
+        stop: a ``multiprocessing.RawValue`` that the first one sets to 1 where the others are to end at once.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_first, args=(stop,), daemon=True).start()
+
+
+def _end_with_first(stop: Any) -> None:
+    """Ends this process when the first one has ended or asks for it; files are whole or not there at any moment."""
+    first = parent_process()
+    while not (stop is not None and stop.value) and first is not None and first.is_alive():
+        time.sleep(0.2)
+    os._exit(1)

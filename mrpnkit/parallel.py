@@ -4,21 +4,19 @@ import json
 import os
 import signal
 import sys
-import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import lru_cache
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from mrpnkit.build import build_corpus, build_folds
 from mrpnkit.config import parse_config
 from mrpnkit.data import Corpus
-from mrpnkit.devices import begin, cuda_devices
+from mrpnkit.devices import begin, cuda_devices, follow
 from mrpnkit.errors import TrainingError
 from mrpnkit.experiment import run_fold
 from mrpnkit.holding import held
@@ -92,18 +90,8 @@ def run_folds(jobs: Sequence[FoldJob], workers: int, *, say: Callable[[str], Non
 
 
 def _begin(stop: Any, turn: Any, threads: int, devices: Sequence[str]) -> None:
-    """In a new process: Ctrl-C is the first one's to answer, which sets ``stop``; the rest as :func:`begin` says."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_first, args=(stop,), daemon=True).start()
+    follow(stop)
     begin(turn, threads, devices)
-
-
-def _end_with_first(stop: Any) -> None:
-    """Ends this process when the first one has ended or asks for it; files are whole or not there at any moment."""
-    first = parent_process()
-    while not stop.value and first is not None and first.is_alive():
-        time.sleep(0.2)
-    os._exit(1)
 
 
 def _run(job: FoldJob) -> None:

@@ -18,7 +18,7 @@ from examples.aver.comparison import Comparison
 from examples.aver.figures import draw_figures
 from examples.aver.job import Job, run_job
 from examples.aver.recipe import CHOSEN_ON, NETWORKS, Recipe
-from mrpnkit.devices import begin, cuda_devices
+from mrpnkit.devices import begin, cuda_devices, follow
 from mrpnkit.report import Figure, print_figures, write_json, write_result
 
 PROTOCOL = (
@@ -70,7 +70,8 @@ def run_jobs(
 ) -> list[dict[str, Any]]:
     """Runs what is not done yet, several trainings at once; results in job order. Several GPUs are taken in turn.
 
-    An error in one training stops the rest and is raised; what is finished stays and is skipped next time.
+    An error in one training stops the rest and is raised; what is finished stays and is skipped next time. Ctrl-C ends
+    all at once, and no process outlives this one.
 
     Args:
         jobs: what is run.
@@ -85,10 +86,11 @@ def run_jobs(
         console.print(f"{len(jobs) - len(waiting)} of {len(jobs)} trainings are done already.")
     workers = max(1, min(workers or default_workers(), len(waiting)))
     started, context = time.perf_counter(), get_context("spawn")
-    arguments = (context.Value("i", 0), threads, cuda_devices())
+    stop = context.RawValue("b", 0)
+    arguments = (stop, context.Value("i", 0), threads, cuda_devices())
     with (
         _bar(console, waiting) as (bar, task),
-        ProcessPoolExecutor(workers, mp_context=context, initializer=begin, initargs=arguments) as pool,
+        ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=arguments) as pool,
     ):
         futures = {pool.submit(run, jobs[place]): place for place in waiting}
         try:
@@ -97,10 +99,16 @@ def run_jobs(
                 job = jobs[futures[future]]
                 left = (time.perf_counter() - started) / count * (len(waiting) - count) / 60
                 bar.update(task, advance=1, description=f"{job.network} fold {job.fold + 1}; {left:.0f} min left")
-        except BaseException:
+        except BaseException as error:
+            stop.value = isinstance(error, KeyboardInterrupt)
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     return [result for result in results if result is not None]
+
+
+def _begin(stop: Any, turn: Any, threads: int, devices: Sequence[str]) -> None:
+    follow(stop)
+    begin(turn, threads, devices)
 
 
 def run_table(

@@ -1,6 +1,10 @@
 """How many trainings run at once, on which GPU, and that nothing is kept on a GPU that they need."""
 
 import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -159,3 +163,47 @@ def test_a_table_measures_and_keeps_features_apart(
     said = console.export_text()
     assert ("features, once: about 1 s." in said) is frozen
     assert ("told once they are there" in said) is (expected == ["keeping_seconds"])
+
+
+LONG = """
+import sys, time
+from dataclasses import dataclass
+from pathlib import Path
+from rich.console import Console
+from examples.aver.table import run_jobs
+
+@dataclass
+class Job:
+    network: str = "n0"
+    fold: int = 0
+    def done(self): return None
+
+def run(job):
+    Path(sys.argv[1], "begun").touch()
+    time.sleep(1000)
+
+if __name__ == "__main__":
+    run_jobs([Job(), Job()], Console(quiet=True), workers=2, run=run)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
+def test_no_training_is_left_behind(sent: signal.Signals, tmp_path: Path) -> None:
+    """Whoever still runs holds the other end of the pipe, so that reading it does not end."""
+    (tmp_path / "long.py").write_text(LONG, encoding="utf-8")
+    root = str(Path(__file__).parents[2])
+    told = subprocess.Popen(
+        [sys.executable, "long.py", str(tmp_path)], cwd=tmp_path, env={**os.environ, "PYTHONPATH": root},
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+    )  # fmt: skip
+    try:
+        while not (tmp_path / "begun").exists():
+            assert told.poll() is None
+            time.sleep(0.1)
+        told.send_signal(sent)
+        told.communicate(timeout=30)
+    finally:
+        if told.returncode is None:
+            os.killpg(told.pid, signal.SIGKILL)
+    assert told.returncode != 0

@@ -4,15 +4,13 @@ Decoders are libraries in C, and a broken file may bring one down. The others' w
 tried once more, each alone in a process of its own, and what ends that one too is given back as crashed.
 """
 
-import os
-import signal
-import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from typing import Generic, NamedTuple, TypeVar
+
+from mrpnkit.devices import follow
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -67,19 +65,12 @@ def _alone(function: Callable[[Item], Result], item: Item) -> Result | None:
 
 def processes(workers: int) -> ProcessPoolExecutor:
     """A pool whose processes have one thread each, leave Ctrl-C to their parent, and end when it does."""
-    return ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_begin, initargs=(os.getpid(),))
+    return ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_begin)
 
 
-def _begin(parent: int) -> None:
+def _begin() -> None:
     """One thread; Ctrl-C is the parent's to answer; and no worker outlives a parent that was killed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    follow()
     import torch
 
     torch.set_num_threads(1)
-
-
-def _end_with(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(0.5)
-    os._exit(1)
