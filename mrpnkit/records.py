@@ -47,7 +47,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     except BaseException as error:
         partial.unlink(missing_ok=True)
         cause = next((one for one in (error, error.__context__) if isinstance(one, OSError)), None)
-        if cause is None or cause.filename not in (None, str(partial), partial):
+        if cause is None or cause.errno is None or cause.filename not in (None, str(partial), partial):
             raise
         raise OSError(cause.errno, cause.strerror, str(path)) from error
 
