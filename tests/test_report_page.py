@@ -5,7 +5,7 @@ import io
 import json
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -350,3 +350,47 @@ def test_it_fits_a_phone_and_has_two_modes(tab: Chromium, written: dict[str, Pat
     tab.open(written["index.html"], dark=True)
     assert tab.run("getComputedStyle(document.body).backgroundColor") == dark
     assert tab.complaints == []
+
+
+def _cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:200])
+
+
+def _without_rows(path: Path) -> None:
+    with np.load(path) as file:
+        np.savez(path, **{name: file[name] for name in file.files if name != "rows"})
+
+
+def _a_row_short(path: Path) -> None:
+    with np.load(path) as file:
+        np.savez(path, **{name: file[name][1:] if name == "rows" else file[name] for name in file.files})
+
+
+def _one_array(path: Path) -> None:
+    with path.open("wb") as file:
+        np.save(file, np.arange(3))
+
+
+@pytest.mark.parametrize(
+    ("name", "damage", "told"),
+    [
+        ("test.npz", _cut, "be read: File is not a zip file. Train the fold anew"),
+        ("test.npz", _one_array, "no 'rows' and no 'labels/emotion'"),
+        ("test.npz", _without_rows, "no 'rows'; it is no file of scores. Train the fold anew"),
+        ("test.npz", _a_row_short, r"damaged: \d+ rows, but of 'labels/emotion' \d+"),
+        ("test.npz", lambda path: path.write_bytes(b""), "be read"),
+        ("metrics.jsonl", _cut, r"damaged: .* Train the fold anew"),
+        ("metrics.jsonl", lambda path: path.write_text("[1]\n"), "line 1 is no report of an epoch"),
+        ("metrics.jsonl", lambda path: path.write_text('{"seconds": 1}\n'), "line 1 is no report of an epoch"),
+        ("metrics.jsonl", lambda path: path.write_bytes(b"\xff"), "damaged"),
+    ],
+)
+def test_a_damaged_file_of_a_fold_is_named_and_nothing_is_written(
+    run: Path, tmp_path: Path, name: str, damage: Callable[[Path], object], told: str
+) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy, ignore=shutil.ignore_patterns("report"))
+    damage(copy / "fold-02" / name)
+    with pytest.raises(RunError, match=rf"fold-02/{re.escape(name)} .*{told}"):
+        write_report(copy)
+    assert not (copy / "report").exists()

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
+from zlib import error as BadZlib
 
 import numpy as np
 import torch
@@ -73,8 +75,7 @@ def tested_rows(run: Run, corpus: Corpus, number: int) -> NDArray[np.int64]:
 
 
 def _fold(run: Run, number: int, target: str, kind: Target, corpus: Corpus | None) -> Outcomes:
-    path = run.fold_folder(number) / SCORES
-    arrays = _arrays(path)
+    arrays = _arrays(run.fold_folder(number) / SCORES, f"labels/{target}", f"scores/{FUSED}/{target}")
     rows, labels = arrays["rows"], arrays[f"labels/{target}"]
     present = {name.partition("/")[2]: arrays[name] for name in arrays if name.startswith("present/")}
     probabilities: dict[str, NDArray[np.float64]] = {}
@@ -99,9 +100,20 @@ def _any(present: dict[str, NDArray[np.bool_]], count: int) -> NDArray[np.bool_]
     return np.asarray(np.stack(masks).any(axis=0))
 
 
-def _arrays(path: Path) -> dict[str, NDArray[Any]]:
+def _arrays(path: Path, *needed: str) -> dict[str, NDArray[Any]]:
+    """The arrays of a fold's scores, all of them of as many samples as ``rows``."""
+    mend = "Train the fold anew to report it."
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError) as error:
-        raise RunError(f"{path} cannot be read: {unread(error)}. Train the fold anew to report it.") from error
+        with path.open("rb") as opened:  # given a path, numpy leaves the file open where it is damaged
+            file = np.load(opened, allow_pickle=False)
+            arrays = {name: file[name] for name in getattr(file, "files", ())}
+    except (OSError, ValueError, EOFError, BadZipFile, BadZlib) as error:
+        raise RunError(f"{path} cannot be read: {unread(error)}. {mend}") from error
+    missing = [name for name in ("rows", *needed) if name not in arrays]
+    if missing:
+        raise RunError(f"{path} has no {' and no '.join(map(repr, missing))}; it is no file of scores. {mend}")
+    lengths = {name: len(np.atleast_1d(array)) for name, array in arrays.items()}
+    other = next((f"{name!r} {length}" for name, length in lengths.items() if length != lengths["rows"]), None)
+    if other:
+        raise RunError(f"{path} is damaged: {lengths['rows']} rows, but of {other}. {mend}")
+    return arrays

@@ -17,6 +17,8 @@ from mrpnkit.runs import RESULTS, Run
 from mrpnkit.train.state import METRICS
 
 FOLDER, TEXT, DATA = "report", "summary.md", "summary.json"
+REPORTED = {"seconds", "train", "validation"}
+"""What is read of an epoch's report."""
 
 
 class Summary(NamedTuple):
@@ -140,10 +142,15 @@ def draw_curves(summary: Summary, folder: Path) -> list[Path]:
 
 
 def _reports(path: Path) -> list[dict[str, Any]]:
+    mend = "Train the fold anew to report it."
     try:
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    except ValueError as error:
-        raise RunError(f"{path} is damaged: {error}. Train the fold anew to report it.") from error
+        reports = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path} is damaged: {error}. {mend}") from error
+    for number, report in enumerate(reports, 1):
+        if not isinstance(report, dict) or not report.keys() >= REPORTED:
+            raise RunError(f"{path} is damaged: line {number} is no report of an epoch. {mend}")
+    return reports
 
 
 def _metrics(summary: Summary, target: str) -> list[str]:
