@@ -4,8 +4,9 @@ import hashlib
 import json
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
@@ -25,6 +26,7 @@ from examples.aver.recipe import TARGET
 from examples.aver.replacement import check_replaceable, replacing
 from examples.aver.speech import SpeechFeatures
 from mrpnkit.data import Corpus, CorpusWriter
+from mrpnkit.devices import follow
 from mrpnkit.errors import CorpusError, InputError
 
 
@@ -89,7 +91,8 @@ def prepare(clips: Sequence[Clip], folder: Path, features: Features, console: Co
     with (
         replacing(folder) as place,
         CorpusWriter(place, classes={TARGET: EMOTIONS}, rates=rates, about=about) as writer,
-        ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn"), initializer=_one_thread) as pool,
+        ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn"), initializer=_begin) as pool,
+        _ended_early(pool),
     ):
         steps = pool.map(_describe, clips, [features] * len(clips), chunksize=8)
         shown = track(
@@ -158,7 +161,19 @@ def _describe(clip: Clip, features: Features) -> _Steps:
     return _Steps(video, features.audio(speech[:0] if silent else speech), silent)
 
 
-def _one_thread() -> None:
+def _begin() -> None:
+    """One thread; Ctrl-C is the first process's to answer, and the end of that one is this one's."""
     import torch
 
+    follow()
     torch.set_num_threads(1)
+
+
+@contextmanager
+def _ended_early(pool: ProcessPoolExecutor) -> Iterator[None]:
+    """Where the block fails or is interrupted, what the pool has not begun is not begun."""
+    try:
+        yield
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise

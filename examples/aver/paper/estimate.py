@@ -18,6 +18,7 @@ from examples.aver.paper.job import PaperJob, evaluation_batches, make_paper_tra
 from examples.aver.paper.system import Shape, build_extractor, thin
 from examples.aver.paper.thawing import freeze_for
 from mrpnkit.data import Corpus
+from mrpnkit.devices import follow
 from mrpnkit.train import Trainer, evaluate
 
 STEPS = 2
@@ -36,7 +37,7 @@ def apart(function: Callable[P, R], *arguments: P.args, **settings: P.kwargs) ->
     """
     if not torch.accelerator.is_available():
         return function(*arguments, **settings)
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=follow) as pool:
         return pool.submit(function, *arguments, **settings).result()
 
 
