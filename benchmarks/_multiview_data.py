@@ -99,30 +99,6 @@ def conflicting(part: Part, generator: np.random.Generator) -> Part:
     return Part(views, part.labels)
 
 
-def rooted(parts: Split) -> Split:
-    """What networks read where views are histograms and the like: roots of the scaled numbers, standardised.
-
-    √|x| with the sign of x, less the mean over the training part, over the standard deviation there; a number that is
-    the same in all training samples is left at its distance from it.
-    """
-    roots = {view: _root(values) for view, values in parts.train.views.items()}
-    mean = {view: values.mean(0) for view, values in roots.items()}
-    deviation = {view: values.std(0) for view, values in roots.items()}
-
-    def of(part: Part) -> Part:
-        views = {
-            view: ((_root(values) - mean[view]) / np.where(deviation[view] > 0, deviation[view], 1)).astype(np.float32)
-            for view, values in part.views.items()
-        }
-        return Part(views, part.labels)
-
-    return Split(of(parts.train), of(parts.normal), of(parts.conflicting), parts.classes)
-
-
-def _root(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.copysign(np.sqrt(np.abs(values)), values)
-
-
 def _divided(part: Part, share: float, generator: np.random.Generator) -> tuple[Part, Part]:
     """Two random parts, the second with the share of all samples."""
     order = generator.permutation(len(part.labels))

@@ -1,9 +1,7 @@
 """What is compared on multi-view sets, how each is trained, and what it decides."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -21,50 +19,22 @@ from mrpnkit.fusions import FUSIONS, Witnesses
 from mrpnkit.mrpn import Network
 from mrpnkit.train import Trainer
 
-
-@dataclass(frozen=True)
-class Recipe:
-    """How every method is trained on every set; weights are those of the last epoch.
-
-    Branches are two layers of Dense, batch norm, ReLU and Dropout; AdamW with fused steps and one cycle of the learning
-    rate, a fifth of it warm-up.
-
-    Attributes:
-        views: what networks read: ``scaled`` to [0, 1], or ``roots`` of these, standardised by the training part.
-        width: of both layers of a branch.
-        branch_dropout: after each of them.
-        hidden: width inside Scoring.
-        dropout: in the fusion.
-        batch_size: the most samples of a batch; all are about equal.
-        batches: the least batches of an epoch, so that a small set has smaller ones.
-        steps: how many steps, to the nearest whole epoch; small sets take more epochs than large ones.
-        learning_rate: the highest of the cycle.
-        weight_decay: of AdamW.
-        label_smoothing: of the cross-entropy.
-    """
-
-    views: Literal["scaled", "roots"] = "roots"
-    width: int = 128
-    branch_dropout: float = 0.2
-    hidden: int = 128
-    dropout: float = 0.0
-    batch_size: int = 256
-    batches: int = 4
-    steps: int = 200
-    learning_rate: float = 1e-2
-    weight_decay: float = 1e-2
-    label_smoothing: float = 0.1
-
-    def batch_of(self, samples: int) -> int:
-        """The size of a batch where so many samples are trained on."""
-        return even_batch_size(samples, max(1, min(self.batch_size, samples // self.batches)))
-
-    def epochs_of(self, samples: int) -> int:
-        """How many epochs the steps are."""
-        return max(1, round(self.steps / math.ceil(samples / self.batch_of(samples))))
-
-
-RECIPE = Recipe()
+RECIPE: Mapping[str, Any] = {
+    "branch": "two layers of Dense, batch norm, ReLU, Dropout",
+    "width": 128,
+    "branch_dropout": 0.2,
+    "hidden": 128,
+    "dropout": 0.0,
+    "batch_size": 128,
+    "batches": "of at most that size, as equal as can be",
+    "epochs": 25,
+    "optimizer": "AdamW, fused",
+    "learning_rate": 1e-2,
+    "weight_decay": 1e-2,
+    "schedule": "one cycle, warm-up 0.2",
+    "label_smoothing": 0.1,
+    "weights": "of the last epoch",
+}
 """One for all sets and methods; chosen on validation parts, as docs/multiview.md tells."""
 DOUBT, MODALITY_DROPOUT = 0.3, 0.2
 SMALL_EPOCHS = 2
@@ -140,7 +110,7 @@ def accuracies(split: Split, name: str, seed: int, *, small: bool = False) -> di
     """
     views = [name.removeprefix("only_")] if name.startswith("only_") else list(split.train.views)
     method = method_of(name)
-    model = trained(split, views, method, seed, epochs=SMALL_EPOCHS if small else None)
+    model = trained(split, views, method, seed, epochs=SMALL_EPOCHS if small else int(RECIPE["epochs"]))
     found: dict[str, dict[str, float]] = {}
     for condition in ("normal", "conflicting"):
         part: Part = getattr(split, condition)
@@ -155,8 +125,8 @@ def accuracies(split: Split, name: str, seed: int, *, small: bool = False) -> di
     return found
 
 
-def trained(split: Split, views: Sequence[str], method: Method, seed: int, *, epochs: int | None = None) -> MRPN:
-    """A model after all epochs, by default the recipe's; nothing is selected on the way."""
+def trained(split: Split, views: Sequence[str], method: Method, seed: int, *, epochs: int) -> MRPN:
+    """A model after all epochs; nothing is selected on the way."""
     torch.manual_seed(seed)
     model, objective = built(split, views, method)
     rows = np.random.default_rng(seed).permutation(len(split.train.labels))
@@ -168,17 +138,21 @@ def trained(split: Split, views: Sequence[str], method: Method, seed: int, *, ep
     return model.eval()
 
 
-def built(split: Split, views: Sequence[str], method: Method, *, recipe: Recipe = RECIPE) -> tuple[MRPN, Objective]:
+def built(split: Split, views: Sequence[str], method: Method) -> tuple[MRPN, Objective]:
     """A method's network, with weights drawn from torch's generator, and what it is trained on."""
     corpus = split.train.corpus(split.classes)
-    targets = {"label": Classification(split.classes, label_smoothing=recipe.label_smoothing)}
-    width = recipe.width
+    smoothing = float(RECIPE["label_smoothing"])
+    targets, width = {"label": Classification(split.classes, label_smoothing=smoothing)}, int(RECIPE["width"])
     facts: dict[str, Any] = {"features": [width] * len(views), "targets": {"label": split.classes}}
     if "sequences" in getattr(FUSIONS[method.fusion], "reads", ()):
         facts["sequences"] = [width] * len(views)
-    fusion: nn.Module = FUSIONS[method.fusion](**facts, hidden=recipe.hidden, dropout=recipe.dropout, **method.options)
+    fusion: nn.Module = FUSIONS[method.fusion](
+        **facts, hidden=RECIPE["hidden"], dropout=RECIPE["dropout"], **method.options
+    )
     branches = {
-        view: Branch(MLP(corpus.features(view), hidden=[width, width], dropout=recipe.branch_dropout), Last(width))
+        view: Branch(
+            MLP(corpus.features(view), hidden=[width, width], dropout=float(RECIPE["branch_dropout"])), Last(width)
+        )
         for view in views
     }
     model = MRPN(branches, {"label": split.classes}, network=method.network, fusion=fusion)
@@ -198,22 +172,20 @@ def fit(
     rows: NDArray[np.int64],
     seed: int,
     *,
-    epochs: int | None = None,
+    epochs: int,
     held: int = 0,
     augmentation: Augmentation | None = None,
-    recipe: Recipe = RECIPE,
 ) -> None:
     """Trains on the rows of the training part, but for the first ``held``, which balancers validate on."""
     corpus = split.train.corpus(split.classes)
-    size = recipe.batch_of(len(rows) - held)
-    epochs = recipe.epochs_of(len(rows) - held) if epochs is None else epochs
+    size = even_batch_size(len(rows) - held, int(RECIPE["batch_size"]))
     batches = loader(
         CorpusDataset(corpus, rows[held:], modalities=views, augmentation=augmentation or Augmentation(), seed=seed),
         size,
         shuffle_seed=seed,
     )
     optimizer = torch.optim.AdamW(
-        model.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True
+        model.parameters(), float(RECIPE["learning_rate"]), weight_decay=float(RECIPE["weight_decay"]), fused=True
     )
     trainer = Trainer(
         model,
@@ -222,7 +194,7 @@ def fit(
         loader(CorpusDataset(corpus, rows[:held], modalities=views), size) if held else None,
         optimizer=optimizer,
         scheduler=torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, recipe.learning_rate, total_steps=len(batches) * epochs, pct_start=0.2
+            optimizer, float(RECIPE["learning_rate"]), total_steps=len(batches) * epochs, pct_start=0.2
         ),
         epochs=epochs,
         cpu=True,

@@ -1,10 +1,10 @@
 """What the residual perceptron adds, and what is better: the variants of N1 and N2 on four multi-view sets.
 
 Claim: no variant is better than both N1 and N2 by an established margin on three or more sets; if one is, it deserves a
-name of its own. The variants are those of interference_ravdess, the sets those of multiview, the recipe one that it had
-before, with every view seen in training unless a variant says otherwise. Each variant is trained on four fifths of the
-training part of a split and tried on the rest, as it is and with conflicting views: no test sample is read, no epoch
-selected. All start from the same splits and seeds, so that differences are paired.
+name of its own. The variants are those of interference_ravdess, the recipe and the sets those of multiview, with every
+view seen in training unless a variant says otherwise. Each variant is trained on four fifths of the training part of a
+split and tried on the rest, as it is and with conflicting views: no test sample is read, no epoch selected. All start
+from the same splits and seeds, so that differences are paired.
 
     python -m benchmarks.interference_multiview [--data FOLDER] [--out FOLDER] [--workers N] [--small]
 
@@ -25,7 +25,7 @@ import numpy as np
 import torch
 
 from benchmarks._multiview_data import CONFLICTING, NOISY, SETS, SIGMA, VALIDATION, Part, split
-from benchmarks._multiview_methods import DOUBT, METHODS, SMALL_EPOCHS, Recipe, built, decided, fit
+from benchmarks._multiview_methods import DOUBT, METHODS, RECIPE, SMALL_EPOCHS, built, decided, fit
 from benchmarks._variants import VARIANTS, Study, Variant, varied
 from examples.aver.files import file_print
 from mrpnkit import Objective
@@ -35,8 +35,6 @@ from mrpnkit.report import Figure, print_figures, write_json, write_result
 
 RESULT = Path(__file__).parent / "results" / "interference_multiview.json"
 FIGURE = Path(__file__).parent.parent / "docs" / "figures" / "interference_multiview.png"
-RECIPE, EPOCHS = Recipe(views="scaled", batch_size=128, batches=1), 25
-"""That of multiview before it took roots of views and counted steps: 25 epochs in batches of 128."""
 SHOWN = ("mean", "witnesses")
 """Rules that the figure shows of N1 and N2; of all other variants it shows the fusion alone."""
 SEEDS = tuple(range(5))
@@ -84,7 +82,7 @@ def main() -> None:
         claim="No variant of N1 or N2 is better than both by an established margin on three of four multi-view sets.",
         config={
             "seeds": SEEDS,
-            "recipe": {**asdict(RECIPE), "epochs": EPOCHS},
+            "recipe": RECIPE,
             "variants": {name: asdict(variant) for name, variant in VARIANTS.items()},
             "rules": {"fused": "the fusion", "mean": "mean of all heads", "witnesses": f"Witnesses, doubt {DOUBT}"},
             "tried on": f"{VALIDATION} of the training part of each split, which is not trained on; no test sample",
@@ -137,9 +135,7 @@ def run(task: Task) -> str:
     title = f"{task.variant} on {task.name}, seed {task.seed}"
     variant = VARIANTS[task.variant]
     data = file_print(task.data / f"{task.name}.npz")
-    settings = json.loads(
-        json.dumps({"recipe": {**asdict(RECIPE), "epochs": EPOCHS}, "variant": asdict(variant), "data": data})
-    )
+    settings = json.loads(json.dumps({"recipe": dict(RECIPE), "variant": asdict(variant), "data": data}))
     if task.file.is_file() and json.loads(task.file.read_text(encoding="utf-8"))["settings"] == settings:
         return f"{title}: finished already"
     torch.set_num_threads(1)
@@ -148,14 +144,13 @@ def run(task: Task) -> str:
     views = list(parts.train.views)
     method = METHODS[variant.network]
     torch.manual_seed(task.seed)
-    model, objective = built(parts, views, method, recipe=RECIPE)
+    model, objective = built(parts, views, method)
     study = varied(model, variant)
     if variant.network != "n0" and variant.side_weight != 1.0:
         objective = Objective(objective.targets, weights=dict.fromkeys(views, variant.side_weight))
     rows = np.random.default_rng(task.seed).permutation(len(parts.train.labels))
-    epochs = SMALL_EPOCHS if task.small else EPOCHS
-    draws = _draws(variant, parts.train)
-    fit(study, objective, parts, views, rows, task.seed, epochs=epochs, augmentation=draws, recipe=RECIPE)
+    epochs = SMALL_EPOCHS if task.small else int(RECIPE["epochs"])
+    fit(study, objective, parts, views, rows, task.seed, epochs=epochs, augmentation=_draws(variant, parts.train))
     accuracy = accuracies(study.eval(), variant, {"normal": parts.normal, "conflicting": parts.conflicting})
     write_json(task.file, {"settings": settings, "accuracy": accuracy})
     return f"{title}: {time.perf_counter() - start:.1f} s"

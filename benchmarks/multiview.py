@@ -25,13 +25,12 @@ import multiprocessing
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 
-from benchmarks._multiview_data import CONFLICTING, NOISY, SETS, SIGMA, TEST, VALIDATION, read, rooted, split
+from benchmarks._multiview_data import CONFLICTING, NOISY, SETS, SIGMA, TEST, VALIDATION, read, split
 from benchmarks._multiview_figure import PUBLISHED, PUBLISHED_PROTOCOL, draw, markdown, print_table, promises
 from benchmarks._multiview_methods import METHODS, MODALITY_DROPOUT, RECIPE, accuracies, method_of
 from examples.aver.files import file_print
@@ -136,11 +135,7 @@ def described(methods: Sequence[str], workers: int, *, validation: bool) -> dict
     """What a result file says of how it was made."""
     return {
         "seeds": SEEDS,
-        "recipe": {
-            **asdict(RECIPE),
-            "weights": "of the last epoch",
-            "modality_dropout": f"{MODALITY_DROPOUT} of N0, N1 and N2; else none",
-        },
+        "recipe": {**RECIPE, "modality_dropout": f"{MODALITY_DROPOUT} of N0, N1 and N2; else none"},
         "methods": {name: _described(name) for name in methods},
         "test": {"share": TEST, "rosmap": "its own 106 samples", "read": "no" if validation else READ},
         "validation": {"share of the training part": VALIDATION},
@@ -258,14 +253,12 @@ def run(task: Task) -> str:
     """One method on one split, unless that is done already; a line that says so."""
     title = f"{task.method} on {task.name}, seed {task.seed}"
     data = file_print(task.data / f"{task.name}.npz")
-    settings = json.loads(json.dumps({"recipe": asdict(RECIPE), "method": _described(task.method), "data": data}))
+    settings = json.loads(json.dumps({"recipe": dict(RECIPE), "method": _described(task.method), "data": data}))
     if _place(task).is_file() and json.loads(_place(task).read_text(encoding="utf-8"))["settings"] == settings:
         return f"{title}: finished already"
     torch.set_num_threads(1)
     start, cpu = time.perf_counter(), time.process_time()
     parts = split(task.data, task.name, task.seed, validation=task.validation)
-    if RECIPE.views == "roots":
-        parts = rooted(parts)
     accuracy = accuracies(parts, task.method, task.seed, small=task.small)
     seconds = {"seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - cpu}
     write_json(_place(task), {"settings": settings, "accuracy": accuracy, **seconds})

@@ -1,19 +1,17 @@
 """The multi-view benchmark: its splits, its conflicts, what it decides by, and its steps on views drawn by code."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from sklearn.preprocessing import StandardScaler
 
 from benchmarks import _multiview_methods, multiview
-from benchmarks._multiview_data import SETS, Part, Split, conflicting, rooted, split
+from benchmarks._multiview_data import SETS, Part, conflicting, split
 from benchmarks._multiview_figure import LEAST, markdown, promises
-from benchmarks._multiview_methods import METHODS, RECIPE, decided, trained
+from benchmarks._multiview_methods import METHODS, decided, trained
 from mrpnkit.report import Figure
 
 
@@ -52,34 +50,6 @@ def test_splits_are_disjoint_complete_and_scaled_by_the_training_part(folder: Pa
         order = np.argsort(together[:, 0])
         scale = np.ptp(values[:, 0]) / np.ptp(together[:, 0])
         np.testing.assert_allclose(np.diff(together[order, 0]) * scale, np.diff(np.sort(values[:, 0])), atol=1e-4)
-
-
-def test_roots_are_standardised_by_the_training_part_alone(folder: Path) -> None:
-    parts = split(folder, "scene15", 3, validation=False)
-    constant = np.full((72, 1), 0.25, dtype=np.float32)
-    views = {"view0": np.hstack([parts.train.views["view0"], constant])}
-    train, tried = Part(views, parts.train.labels), Part({"view0": views["view0"][:2] * [[1], [-4]]}, np.arange(2))
-    found = rooted(Split(train, tried, tried, 3))
-    table = StandardScaler().fit(np.sqrt(views["view0"][:, :-1]))
-    expected = table.transform(np.sqrt(views["view0"][:, :-1]))
-    np.testing.assert_allclose(found.train.views["view0"][:, :-1], expected, atol=1e-4)
-    np.testing.assert_allclose(found.train.views["view0"][:, -1], 0, atol=1e-6)
-    np.testing.assert_allclose(found.normal.views["view0"][0], found.train.views["view0"][0], atol=1e-6)
-    negative = table.transform(-2 * np.sqrt(views["view0"][1:2, :-1]))
-    np.testing.assert_allclose(found.conflicting.views["view0"][1:, :-1], negative, atol=1e-4)
-    np.testing.assert_allclose(found.normal.views["view0"][1, -1], -1 - 0.5, atol=1e-6)
-    assert found.train.views["view0"].dtype == np.float32
-    assert found.train.labels is train.labels
-
-
-@pytest.mark.parametrize(
-    ("samples", "size", "epochs"),
-    [(3588, 240, 13), (1680, 240, 29), (1600, 229, 29), (245, 49, 40), (3, 1, 67)],
-)
-def test_a_recipe_takes_its_steps_on_sets_of_any_size(samples: int, size: int, epochs: int) -> None:
-    assert RECIPE.batch_of(samples) == size
-    assert RECIPE.epochs_of(samples) == epochs
-    assert abs(epochs * -(-samples // size) - RECIPE.steps) <= -(-samples // size) / 2
 
 
 def test_validation_reads_no_test_sample(folder: Path) -> None:
@@ -152,7 +122,7 @@ def test_all_steps_and_what_is_finished_is_kept(
     assert 0 <= figures["rosmap/f1/n2"].value <= 1
     assert 0 <= figures["rosmap/auc/n2"].value <= 1
     assert "scene15/auc/n2" not in figures
-    monkeypatch.setattr(multiview, "RECIPE", replace(_multiview_methods.RECIPE, steps=1))
+    monkeypatch.setattr(multiview, "RECIPE", {**_multiview_methods.RECIPE, "epochs": 1})
     measured()
     assert "finished already" not in capsys.readouterr().out
 
