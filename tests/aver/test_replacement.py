@@ -158,6 +158,10 @@ class Inline:
     def map(self, function: Callable[..., Any], *columns: Iterable[Any], chunksize: int) -> Iterator[Any]:
         return map(function, *columns)
 
+    def shutdown(self, *, wait: bool, cancel_futures: bool) -> None:
+        assert cancel_futures
+        assert not wait
+
 
 @pytest.fixture
 def given(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
