@@ -17,7 +17,7 @@ from mrpnkit.config import Config
 from mrpnkit.data import Corpus, Modality
 from mrpnkit.data.adaptation import Adaptation, Enrolment
 from mrpnkit.data.arrays import as_known
-from mrpnkit.errors import InputError, RunError
+from mrpnkit.errors import InputError, RunError, TrainingError
 from mrpnkit.mrpn import MRPN
 from mrpnkit.names import FUSED
 from mrpnkit.objective import Objective
@@ -195,8 +195,7 @@ def trained_model(run: Run, number: int, like: Corpus | None = None) -> MRPN:
     """The network of a finished fold with its kept weights.
 
     Raises:
-        RunError: the fold is not finished.
-        TrainingError: its weights are missing or damaged, or belong to another model.
+        RunError: the fold is not finished, or its weights are missing or damaged, or belong to another model.
     """
     if number not in run.finished():
         raise RunError(f"{run.folder} has no finished fold {number}; it has {sorted(run.finished())}.")
@@ -204,7 +203,10 @@ def trained_model(run: Run, number: int, like: Corpus | None = None) -> MRPN:
     folder, fold = run.fold_folder(number), run.finished()[number]
     selected = fold["selected_epoch"] < fold["epochs"]  # else the last weights are the best, or none was found better
     best = run.config.training.keep == "best" and (selected or (folder / BEST).is_file())
-    load_weights(folder / (BEST if best else LAST), model)
+    try:
+        load_weights(folder / (BEST if best else LAST), model)
+    except TrainingError as error:  # nothing is trained here
+        raise RunError(str(error)) from error
     return model.to("cuda" if torch.cuda.is_available() else "cpu")
 
 

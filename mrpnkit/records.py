@@ -52,6 +52,13 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         raise OSError(cause.errno, cause.strerror, str(path)) from error
 
 
+def write_text(path: Path, text: str) -> Path:
+    """Writes a text in UTF-8, whole or not at all, into a folder that is there. Returns the path."""
+    with replacing(path) as file:
+        file.write(text.encode())
+    return path
+
+
 def write_json(path: str | Path, content: Mapping[str, Any]) -> Path:
     """Writes indented JSON, whole or not at all; makes the folder. Returns the path."""
     path = Path(path)

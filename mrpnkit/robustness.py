@@ -25,7 +25,7 @@ from mrpnkit.mrpn import MRPN
 from mrpnkit.names import FUSED
 from mrpnkit.objective import Objective
 from mrpnkit.predict import fit_corpus, scales_of, trained_model
-from mrpnkit.records import write_json
+from mrpnkit.records import write_json, write_text
 from mrpnkit.runs import Run
 from mrpnkit.sequences import Sequences
 from mrpnkit.train import evaluate
@@ -247,8 +247,7 @@ def write_robustness(found: Robustness, folder: Path, *, metric: str | None = No
     import importlib.util
 
     folder.mkdir(parents=True, exist_ok=True)
-    table = folder / "robustness.csv"
-    table.write_text(found.csv(), encoding="utf-8")
+    table = write_text(folder / "robustness.csv", found.csv())
     written = [write_json(folder / DATA, found.plain()), table]
     if importlib.util.find_spec("matplotlib") is not None:
         from mrpnkit.report.missing import draw_robustness

@@ -169,6 +169,19 @@ def test_the_population_stands_beside() -> None:
     np.testing.assert_allclose(both.apply(corpus, "actor").read("audio", row), expected, rtol=1e-5)
 
 
+def test_names_of_features_stay_where_the_features_do() -> None:
+    """Beside the population every number stands twice, and the names are no longer those of a step's numbers."""
+    corpus = people()
+    corpus.modalities["audio"] = corpus.modalities["audio"]._replace(feature_names=("f0", "loudness", "rate"))
+    train = np.arange(len(corpus))
+    plain, both = (
+        Adaptation.fit(corpus, "actor", train, modalities=["audio"], with_population=x) for x in (False, True)
+    )
+    assert plain.apply(corpus, "actor").modalities["audio"].feature_names == ("f0", "loudness", "rate")
+    assert both.apply(corpus, "actor").modalities["audio"].feature_names is None
+    assert plain.apply(corpus, "actor").modalities["audio"].rate == corpus.modalities["audio"].rate
+
+
 def test_the_population_stands_beside_on_disk_and_in_pictures(tmp_path: Path) -> None:
     pictures = np.random.default_rng(0).normal(size=(12, 3, 4, 5)) + np.repeat(np.arange(4.0), 3)[:, None, None, None]
     corpus = Corpus.from_arrays(

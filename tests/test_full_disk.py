@@ -12,7 +12,7 @@ import torch
 from mrpnkit.cli import main
 from mrpnkit.config import parse_config
 from mrpnkit.experiment import run_experiment
-from mrpnkit.records import write_json
+from mrpnkit.records import write_json, write_text
 from mrpnkit.train.state import load_weights, save_weights, write_state
 from tests.small_runs import CONFIG, TOML, small_corpus
 
@@ -37,6 +37,7 @@ def small_files(most: int) -> Iterator[None]:
         lambda path: write_state(path, {"model": torch.ones(5000)}),
         lambda path: save_weights(path, torch.nn.Linear(50, 100)),
         lambda path: write_json(path, {"text": "a" * 20000}),
+        lambda path: write_text(path, "a" * 20000),
     ],
 )
 def test_what_finds_no_room_is_named_and_the_older_file_stays(write: Callable[[Path], object], tmp_path: Path) -> None:
@@ -99,3 +100,27 @@ def test_weights_are_readable_for_whom_other_files_are(tmp_path: Path) -> None:
     other = torch.nn.Linear(2, 3)
     load_weights(tmp_path / "weights", other)
     assert torch.equal(other.weight, layer.weight)
+
+
+def test_a_report_without_room_says_so_and_the_older_one_stays(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small_corpus().save(tmp_path / "corpus")
+    (tmp_path / "run.toml").write_text(TOML)
+    out = tmp_path / "run"
+    with pytest.raises(SystemExit):
+        main(["train", str(tmp_path / "run.toml"), "--out", str(out), "--cpu"])
+    with pytest.raises(SystemExit) as caught:
+        main(["report", str(out)])
+    assert caught.value.code in (0, None)
+    older = {path: path.read_bytes() for path in (out / "report").rglob("*") if path.is_file()}
+    assert len(older) > 5
+    capsys.readouterr()
+    with small_files(2048), pytest.raises(SystemExit) as caught:
+        main(["report", str(out)])
+    assert caught.value.code == 2
+    err = " ".join(capsys.readouterr().err.split())
+    assert "report/" in err
+    assert "File too large" in err
+    assert "Traceback" not in err
+    assert {path: path.read_bytes() for path in (out / "report").rglob("*") if path.is_file()} == older

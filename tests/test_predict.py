@@ -18,7 +18,7 @@ from mrpnkit import Sequences
 from mrpnkit.build import build_folds, build_model
 from mrpnkit.config import parse_config
 from mrpnkit.data import Corpus
-from mrpnkit.errors import CorpusError, InputError, RunError, TrainingError
+from mrpnkit.errors import CorpusError, InputError, RunError
 from mrpnkit.experiment import run_experiment
 from mrpnkit.extraction import extract_corpus
 from mrpnkit.predict import Predictor, evaluate_corpus, fit_corpus, trained_model
@@ -237,7 +237,7 @@ def test_last_weights_do_not_stand_in_for_better_ones_that_are_gone(run: Path, t
         (fold / "fold.json").write_text(json.dumps({**content, "selected_epoch": selected}), encoding="utf-8")
         opened = Run.open(tmp_path / "run")
         if told:
-            with pytest.raises(TrainingError, match=r"best.safetensors cannot be loaded .*Put a copy of it back"):
+            with pytest.raises(RunError, match=r"best.safetensors cannot be loaded .*Put a copy of it back"):
                 trained_model(opened, 1)
         else:
             found = trained_model(opened, 1).state_dict()

@@ -11,7 +11,7 @@ from mrpnkit.analysis.differences import FEW_FOLDS
 from mrpnkit.analysis.ranking import Rank, ranking
 from mrpnkit.errors import RunError
 from mrpnkit.names import FUSED
-from mrpnkit.records import read_json
+from mrpnkit.records import read_json, write_text
 from mrpnkit.report import drawing
 from mrpnkit.report.drawing import Line
 from mrpnkit.report.pairing import Origin, check_pairs, origin_of_ablation, origin_of_run
@@ -182,7 +182,7 @@ def write_comparison(folders: Sequence[str | Path], out: str | Path) -> list[Pat
     written = write_tables(tables, out / TABLES)
     if importlib.util.find_spec("jinja2") is not None:
         path = out / PAGE
-        path.write_text(page(compared, tables), encoding="utf-8")
+        write_text(path, page(compared, tables))
         written.insert(0, path)
     return written
 

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from mrpnkit.records import replacing
+
 
 class Measured(Protocol):
     """What is drawn: :class:`mrpnkit.robustness.Robustness`."""
@@ -72,7 +74,8 @@ def draw_studies(studies: Mapping[str, Measured], metric: str, path: Path, *, ti
     if title:
         canvas.suptitle(title)
     path.parent.mkdir(parents=True, exist_ok=True)
-    canvas.savefig(path, dpi=150)
+    with replacing(path) as file:
+        canvas.savefig(file, format="png", dpi=150)
     return path
 
 

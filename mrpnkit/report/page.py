@@ -7,6 +7,7 @@ import numpy as np
 
 from mrpnkit.analysis import Cell
 from mrpnkit.names import FUSED
+from mrpnkit.records import write_text
 from mrpnkit.report import drawing
 from mrpnkit.report.drawing import Line
 from mrpnkit.report.findings import Findings, TargetFindings
@@ -243,5 +244,4 @@ def _confidence(found: TargetFindings, head: str) -> dict[str, list[float]]:
 def write_page(findings: Findings, path: Path) -> Path:
     """Writes the page; returns its path."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page(findings), encoding="utf-8")
-    return path
+    return write_text(path, page(findings))

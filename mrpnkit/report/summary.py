@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from mrpnkit.errors import RunError
 from mrpnkit.names import FUSED
-from mrpnkit.records import read_json
+from mrpnkit.records import read_json, replacing
 from mrpnkit.runs import RESULTS, Run
 from mrpnkit.train.state import METRICS
 
@@ -136,7 +136,8 @@ def draw_curves(summary: Summary, folder: Path) -> list[Path]:
         if axes.get_legend_handles_labels()[0]:
             axes.legend(frameon=False)
         path = folder / f"{name}.png"
-        canvas.savefig(path, dpi=150)
+        with replacing(path) as file:
+            canvas.savefig(file, format="png", dpi=150)
         written.append(path)
     return written
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mrpnkit.errors import InputError
+from mrpnkit.records import write_text
 
 Value = str | int | float | bool | None
 LATEX = {"&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}",
@@ -71,9 +72,7 @@ def write_tables(tables: Sequence[Table], folder: Path) -> list[Path]:
     written = []
     for table in tables:
         for ending, text in (("csv", table.csv()), ("tex", table.latex())):
-            path = folder / f"{table.name}.{ending}"
-            path.write_text(text, encoding="utf-8")
-            written.append(path)
+            written.append(write_text(folder / f"{table.name}.{ending}", text))
     return written
 
 

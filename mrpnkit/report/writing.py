@@ -4,7 +4,7 @@ import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
 
-from mrpnkit.records import write_json
+from mrpnkit.records import write_json, write_text
 from mrpnkit.report.findings import find
 from mrpnkit.report.found_tables import tables
 from mrpnkit.report.summary import DATA, FOLDER, TEXT, as_text, draw_curves, read_summary
@@ -40,8 +40,7 @@ def write_report(
     findings = find(folder, beside=beside, cluster=cluster) if summary.folds else None
     written = [write_json(place / DATA, {**summary._asdict()})]
     drawn = draw_curves(summary, place) if importlib.util.find_spec("matplotlib") is not None else []
-    text = place / TEXT
-    text.write_text(as_text(summary, drawn), encoding="utf-8")
+    text = write_text(place / TEXT, as_text(summary, drawn))
     if findings is not None:
         if importlib.util.find_spec("jinja2") is not None:
             from mrpnkit.report.page import write_page

@@ -184,7 +184,8 @@ class Adaptation:
             for row, owner in enumerate(owners):
                 part = slice(int(ends[row] - modality.lengths[row]), int(ends[row]))
                 steps[part] = self._read(name, modality.steps[part], known[owner])
-            found[name] = Modality(steps, modality.lengths, modality.rate)
+            names = modality.feature_names if steps.shape[1:] == modality.steps.shape[1:] else None
+            found[name] = modality._replace(steps=steps, feature_names=names)
         groups = {name: values.tolist() for name, values in corpus.groups.items()}
         settings = {"modalities": self.modalities, "strength": self.strength, "with_population": self.with_population}
         about = {**corpus.about, "adapted": settings}
