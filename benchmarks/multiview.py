@@ -163,10 +163,15 @@ def beside_others(
     """A result file in which some methods were measured anew.
 
     Raises:
-        SystemExit: the file was made with other settings, so that its rows cannot stand beside new ones.
+        SystemExit: the file was made with other settings, so that its rows cannot stand beside new ones. What is
+            measured anew may have other options than it had.
     """
     now = json.loads(json.dumps(config))
-    other = [key for key in ("seeds", "recipe", "methods", "conflicts") if stored["config"][key] != now[key]]
+    other = [key for key in ("seeds", "recipe", "conflicts") if stored["config"][key] != now[key]]
+    kept_methods = [name for name in now["methods"] if name not in again]
+    other += [
+        f"options of {name}" for name in kept_methods if stored["config"]["methods"][name] != now["methods"][name]
+    ]
     if other:
         raise SystemExit(f"The result file has other {', '.join(other)}; measure everything, without --again.")
     merged = {

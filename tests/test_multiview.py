@@ -143,6 +143,13 @@ def test_methods_that_are_measured_again_stand_beside_the_others() -> None:
     assert again.figures["minutes"].value == 40.0
     assert again.config["made"]["again"] == {"gmu": 3.0}
     assert again.config["made"]["others"]["command"] == "all"
+    options = {name: {**method, "options": {"hidden": 1}} for name, method in config["methods"].items()}
+    stored["config"] = {**config, "methods": {**config["methods"], "gmu": options["gmu"]}}
+    changed = multiview.beside_others(stored, ["gmu"], new, {"minutes": Figure(3.0, "min")}, config)
+    assert changed.config["methods"]["gmu"]["options"] == {}
+    stored["config"] = {**config, "methods": {**config["methods"], "sum": options["sum"]}}
+    with pytest.raises(SystemExit, match="The result file has other options of sum; measure everything"):
+        multiview.beside_others(stored, ["gmu"], new, {"minutes": Figure(3.0, "min")}, config)
     stored["config"] = {**config, "seeds": [0]}
     with pytest.raises(SystemExit, match="The result file has other seeds; measure everything"):
         multiview.beside_others(stored, ["gmu"], new, {"minutes": Figure(3.0, "min")}, config)
