@@ -12,6 +12,7 @@ import pytest
 
 from mrpnkit.errors import TrainingError
 from mrpnkit.parallel import FoldJob, run_folds
+from tests.interrupts import answers_interrupts
 from tests.small_runs import TOML, small_corpus
 
 
@@ -26,6 +27,7 @@ def test_no_process_is_left_behind(sent: signal.Signals, code: int, tmp_path: Pa
     told = subprocess.Popen(
         command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": root}, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+        preexec_fn=answers_interrupts,
     )  # fmt: skip
     try:
         while not list(tmp_path.glob("out/*/*/fold-*/state.pt")):
@@ -36,6 +38,7 @@ def test_no_process_is_left_behind(sent: signal.Signals, code: int, tmp_path: Pa
     finally:
         if told.returncode is None:
             os.killpg(told.pid, signal.SIGKILL)
+            told.communicate()
     assert told.returncode == code
     assert "Traceback" not in text
     if sent == signal.SIGINT:

@@ -27,6 +27,7 @@ from examples.aver.recipe import Recipe
 from examples.aver.table import default_workers, run_jobs, run_table
 from mrpnkit.devices import begin, cuda_devices
 from tests.aver.paper_corpora import SCHEDULE, SYSTEM, noise
+from tests.interrupts import answers_interrupts
 
 
 @dataclass(frozen=True)
@@ -196,6 +197,7 @@ def test_no_training_is_left_behind(sent: signal.Signals, tmp_path: Path) -> Non
     told = subprocess.Popen(
         [sys.executable, "long.py", str(tmp_path)], cwd=tmp_path, env={**os.environ, "PYTHONPATH": root},
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+        preexec_fn=answers_interrupts,
     )  # fmt: skip
     try:
         while not (tmp_path / "begun").exists():
@@ -206,4 +208,5 @@ def test_no_training_is_left_behind(sent: signal.Signals, tmp_path: Path) -> Non
     finally:
         if told.returncode is None:
             os.killpg(told.pid, signal.SIGKILL)
+            told.communicate()
     assert told.returncode != 0
