@@ -382,6 +382,11 @@ def _one_array(path: Path) -> None:
         ("metrics.jsonl", _cut, r"damaged: .* Train the fold anew"),
         ("metrics.jsonl", lambda path: path.write_text("[1]\n"), "line 1 is no report of an epoch"),
         ("metrics.jsonl", lambda path: path.write_text('{"seconds": 1}\n'), "line 1 is no report of an epoch"),
+        (
+            "metrics.jsonl",
+            lambda path: path.write_text('{"seconds": 1, "train": {}, "validation": {}}\n'),
+            "line 1 is no",
+        ),
         ("metrics.jsonl", lambda path: path.write_bytes(b"\xff"), "damaged"),
     ],
 )

@@ -17,7 +17,7 @@ from mrpnkit.runs import RESULTS, Run
 from mrpnkit.train.state import METRICS
 
 FOLDER, TEXT, DATA = "report", "summary.md", "summary.json"
-REPORTED = {"seconds", "train", "validation"}
+REPORTED = {"epoch", "seconds", "train", "validation"}
 """What is read of an epoch's report."""
 
 
