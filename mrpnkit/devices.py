@@ -41,6 +41,24 @@ def begin(turn: Any, threads: int, devices: Sequence[str]) -> None:
     torch.set_num_threads(threads)
 
 
+def join(threads: int = 1, stop: Any = None, turn: Any = None, devices: Sequence[str] = ()) -> None:
+    """What a process of a pool does first: it follows the one that made it, and takes its threads and its device.
+
+    Args:
+        threads: of this process.
+        stop: as of :func:`follow`.
+        turn: as of :func:`begin`; without it the process takes no device.
+        devices: as of :func:`begin`.
+    """
+    import torch
+
+    follow(stop)
+    if turn is None:
+        torch.set_num_threads(threads)
+    else:
+        begin(turn, threads, devices)
+
+
 def follow(stop: Any = None) -> None:
     """In a new process: Ctrl-C is for the first one to answer, and the end of that one, however it came, is its own.
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from mrpnkit.build import build_corpus, build_folds
 from mrpnkit.config import parse_config
 from mrpnkit.data import Corpus
-from mrpnkit.devices import begin, cuda_devices, follow
+from mrpnkit.devices import cuda_devices, join
 from mrpnkit.errors import TrainingError
 from mrpnkit.experiment import run_fold
 from mrpnkit.holding import held
@@ -64,10 +64,10 @@ def run_folds(jobs: Sequence[FoldJob], workers: int, *, say: Callable[[str], Non
     workers = max(1, min(workers, len(waiting)))
     context = get_context("spawn")
     turn, stop, threads = context.Value("i", 0), context.RawValue("b", 0), max(1, (os.cpu_count() or 1) // workers)
-    arguments = (stop, turn, threads, cuda_devices())
+    arguments = (threads, stop, turn, cuda_devices())
     with (
         _hidden_launcher(),
-        ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=arguments) as pool,
+        ProcessPoolExecutor(workers, mp_context=context, initializer=join, initargs=arguments) as pool,
     ):
         with _held_interrupts():
             futures = {pool.submit(_run, job): job for job in waiting}
@@ -87,11 +87,6 @@ def run_folds(jobs: Sequence[FoldJob], workers: int, *, say: Callable[[str], Non
             raise
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _begin(stop: Any, turn: Any, threads: int, devices: Sequence[str]) -> None:
-    follow(stop)
-    begin(turn, threads, devices)
 
 
 def _run(job: FoldJob) -> None:

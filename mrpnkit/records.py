@@ -63,9 +63,7 @@ def write_json(path: str | Path, content: Mapping[str, Any]) -> Path:
     """Writes indented JSON, whole or not at all; makes the folder. Returns the path."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as file:
-        file.write((json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
-    return path
+    return write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
 def versions() -> dict[str, str]:

@@ -26,7 +26,7 @@ from examples.aver.recipe import TARGET
 from examples.aver.replacement import check_replaceable, replacing
 from examples.aver.speech import SpeechFeatures
 from mrpnkit.data import Corpus, CorpusWriter
-from mrpnkit.devices import follow
+from mrpnkit.devices import join
 from mrpnkit.errors import CorpusError, InputError
 
 
@@ -91,7 +91,7 @@ def prepare(clips: Sequence[Clip], folder: Path, features: Features, console: Co
     with (
         replacing(folder) as place,
         CorpusWriter(place, classes={TARGET: EMOTIONS}, rates=rates, about=about) as writer,
-        ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn"), initializer=_begin) as pool,
+        ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn"), initializer=join) as pool,
         _ended_early(pool),
     ):
         steps = pool.map(_describe, clips, [features] * len(clips), chunksize=8)
@@ -159,14 +159,6 @@ def _describe(clip: Clip, features: Features) -> _Steps:
             f"The landmarks of clip {clip.id!r} cannot be used: {error} Track its movie again, or leave it out."
         ) from error
     return _Steps(video, features.audio(speech[:0] if silent else speech), silent)
-
-
-def _begin() -> None:
-    """One thread; Ctrl-C is the first process's to answer, and the end of that one is this one's."""
-    import torch
-
-    follow()
-    torch.set_num_threads(1)
 
 
 @contextmanager

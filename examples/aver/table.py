@@ -18,7 +18,7 @@ from examples.aver.comparison import Comparison
 from examples.aver.figures import draw_figures
 from examples.aver.job import Job, run_job
 from examples.aver.recipe import CHOSEN_ON, NETWORKS, Recipe
-from mrpnkit.devices import begin, cuda_devices, follow
+from mrpnkit.devices import cuda_devices, join
 from mrpnkit.report import Figure, print_figures, write_json, write_result
 
 PROTOCOL = (
@@ -87,10 +87,10 @@ def run_jobs(
     workers = max(1, min(workers or default_workers(), len(waiting)))
     started, context = time.perf_counter(), get_context("spawn")
     stop = context.RawValue("b", 0)
-    arguments = (stop, context.Value("i", 0), threads, cuda_devices())
+    arguments = (threads, stop, context.Value("i", 0), cuda_devices())
     with (
         _bar(console, waiting) as (bar, task),
-        ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=arguments) as pool,
+        ProcessPoolExecutor(workers, mp_context=context, initializer=join, initargs=arguments) as pool,
     ):
         futures = {pool.submit(run, jobs[place]): place for place in waiting}
         try:
@@ -104,11 +104,6 @@ def run_jobs(
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     return [result for result in results if result is not None]
-
-
-def _begin(stop: Any, turn: Any, threads: int, devices: Sequence[str]) -> None:
-    follow(stop)
-    begin(turn, threads, devices)
 
 
 def run_table(

@@ -181,9 +181,7 @@ def write_comparison(folders: Sequence[str | Path], out: str | Path) -> list[Pat
     tables = comparison_tables(compared)
     written = write_tables(tables, out / TABLES)
     if importlib.util.find_spec("jinja2") is not None:
-        path = out / PAGE
-        write_text(path, page(compared, tables))
-        written.insert(0, path)
+        written.insert(0, write_text(out / PAGE, page(compared, tables)))
     return written
 
 

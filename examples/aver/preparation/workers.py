@@ -10,7 +10,7 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from typing import Generic, NamedTuple, TypeVar
 
-from mrpnkit.devices import follow
+from mrpnkit.devices import join
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -65,12 +65,4 @@ def _alone(function: Callable[[Item], Result], item: Item) -> Result | None:
 
 def processes(workers: int) -> ProcessPoolExecutor:
     """A pool whose processes have one thread each, leave Ctrl-C to their parent, and end when it does."""
-    return ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_begin)
-
-
-def _begin() -> None:
-    """One thread; Ctrl-C is the parent's to answer; and no worker outlives a parent that was killed."""
-    follow()
-    import torch
-
-    torch.set_num_threads(1)
+    return ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=join)
